@@ -6,7 +6,11 @@ The text is one line that says what was wrong and where; `remedy` says what to d
 
 from __future__ import annotations
 
-__all__ = ["BuildError", "Cancelled", "ImagerError", "InputError", "SpoolError"]
+import json
+
+__all__ = ["BuildError", "Cancelled", "ImagerError", "InputError", "SpoolError", "parse", "render"]
+
+_MARK = "[imager error] "
 
 
 class ImagerError(Exception):
@@ -41,7 +45,7 @@ class BuildError(ImagerError):
     Causes: repository-unreachable, repository-invalid, package-missing, group-missing,
     dependency-conflict, signature, script-failed, scriptlet-failed, disk-full, image-too-small,
     out-of-memory, too-many-processes, time-out, killed, tool-missing, unsupported, boot-loader,
-    no-proof, internal.
+    no-proof, sandbox, internal.
     """
 
     exit_code = 1
@@ -55,3 +59,19 @@ class Cancelled(ImagerError):
     """Somebody asked for the job to stop."""
 
     exit_code = 130
+
+
+def render(error: BuildError) -> str:
+    """The log line by which a tool inside the sandbox tells its error; `parse` reads it."""
+    return _MARK + json.dumps({"cause": error.cause, "message": error.message, "remedy": error.remedy})
+
+
+def parse(line: str) -> BuildError | None:
+    """The error that `line` tells, or None for any other line."""
+    if not line.startswith(_MARK):
+        return None
+    try:
+        told = json.loads(line.removeprefix(_MARK))
+        return BuildError(str(told["message"]), str(told["remedy"]), str(told["cause"]))
+    except (ValueError, KeyError, TypeError):
+        return None
