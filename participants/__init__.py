@@ -1,0 +1,1 @@
+"""The message handlers: one file a participant, each deployable alone."""
