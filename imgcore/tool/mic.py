@@ -1,0 +1,159 @@
+"""mic, and its forerunner mic2 (mic-image-creator): command lines, and the proof that each leaves.
+
+mic ends with 0 in many failures (unknown commands and image types, failing scripts). What proves an image is
+its last line `Finished.` together with the files that the image type promises. Observed on mic 1.0.2.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from imgcore.errors import BuildError, InputError
+from imgcore.executor import Limits, Outcome
+from imgcore.tool import Artifact, Order, Output, Package, Prepared, Result
+from imgcore.tool.diagnosis import diagnose
+
+__all__ = ["Mic", "Mic2"]
+
+_IN, _OUT, _BUILD = "/run/imager/in", "/run/imager/out", "/run/imager/build"
+#: Endings that mic packs; any other silently becomes an uncompressed tar in it, so it is refused here.
+_PACKED = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tbz2", ".tar.xz", ".zip")
+_MADE = {
+    "loop": ("{name}.img",),
+    "raw": ("{name}-*.raw",),
+    "livecd": ("{name}.iso",),
+    "liveusb": ("{name}.usbimg",),
+}
+_IGNORED = re.compile(
+    r"^(?:Warning|Error)\b.*?(?:unknown command|no such option|unrecognized|ignored?)", re.IGNORECASE
+)
+_NEVR = re.compile(r"^(?P<name>\S+)-(?P<version>[^-\s]+)-(?P<release>[^-\s]+)\.(?P<arch>\w+)$")
+_INSTALLED = re.compile(r"Installing: (\S+)")
+
+
+class Mic:
+    """The tool `mic`, or another one that is called in the same way."""
+
+    def __init__(self, name: str = "mic") -> None:
+        self.name = name
+
+    def prepare(self, order: Order, inputs: Path | None) -> Prepared:
+        """See `Tool.prepare`."""
+        pack_to = self._pack_to(order)
+        if inputs is not None:
+            _write(inputs / f"{order.name}.ks", order.kickstart)
+        arguments = [
+            "create", order.image_type, f"{_IN}/{order.name}.ks", f"--arch={order.arch}", f"--outdir={_OUT}",
+            # Two runs that share a cache directory can fail, so it is the job's own.
+            f"--cachedir={_BUILD}/cache", "--record-pkgs=name", f"--logfile={_BUILD}/mic.log", "-v",
+        ]  # fmt: skip
+        if order.tokens:
+            arguments.append("--tokenmap=" + ",".join(f"{key}:{value}" for key, value in order.tokens.items()))
+        if order.image_type == "fs" and not pack_to:
+            arguments.append(f"--pack-to={order.name}.tar.gz")
+        return Prepared((*arguments, *order.extra_opts), _environment(order), order.kickstart)
+
+    def judge(self, order: Order, outcome: Outcome, output: Output) -> Result:
+        """See `Tool.judge`."""
+        last = next((line.strip() for line in reversed(output.tail) if line.strip()), "")
+        if outcome.status or outcome.signal or outcome.stopped_by or not last.endswith("Finished."):
+            raise diagnose(outcome, output.tail, Limits(), self.name)
+        return _result(order, output, self._pack_to(order), self.name)
+
+    @staticmethod
+    def _pack_to(order: Order) -> str:
+        for option in order.extra_opts:
+            if option.startswith("--pack-to="):
+                name = option.removeprefix("--pack-to=").replace("@NAME@", order.name)
+                if not name.endswith(_PACKED) or "/" in name:
+                    raise InputError(
+                        f"field extra_opts: --pack-to {name!r} is no archive that the tool makes",
+                        f"a file name that ends with one of {' '.join(_PACKED)}",
+                    )
+                return name
+        return ""
+
+
+class Mic2:
+    """The tool `mic2`: mic-image-creator, with its own option names and no last line to rely on."""
+
+    name = "mic2"
+
+    def prepare(self, order: Order, inputs: Path | None) -> Prepared:
+        """See `Tool.prepare`."""
+        if inputs is not None:
+            _write(inputs / f"{order.name}.ks", order.kickstart)
+        arguments = [
+            f"--format={order.image_type}", f"--config={_IN}/{order.name}.ks", f"--arch={order.arch}",
+            f"--outdir={_OUT}", f"--cache={_BUILD}/cache",
+        ]  # fmt: skip
+        if order.tokens:
+            arguments.append("--tokenmap=" + ",".join(f"{key}:{value}" for key, value in order.tokens.items()))
+        return Prepared((*arguments, *order.extra_opts), _environment(order), order.kickstart)
+
+    def judge(self, order: Order, outcome: Outcome, output: Output) -> Result:
+        """See `Tool.judge`."""
+        failed = any(line.lstrip().startswith("Error") for line in output.tail[-5:])
+        if outcome.status or outcome.signal or outcome.stopped_by or failed:
+            raise diagnose(outcome, output.tail, Limits(), self.name)
+        return _result(order, output, "", self.name)
+
+
+def _environment(order: Order) -> dict[str, str]:
+    return {"SOURCE_DATE_EPOCH": str(order.source_date_epoch)} if order.source_date_epoch else {}
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    path.chmod(0o644)
+
+
+def _result(order: Order, output: Output, pack_to: str, tool: str) -> Result:
+    promised = (pack_to,) if pack_to else _MADE.get(order.image_type, (f"{order.name}.tar*", f"{order.name}.img"))
+    patterns = tuple(each.format(name=_literal(order.name)) for each in promised)
+    made = [name for name, size in output.files.items() if size and any(fnmatchcase(name, each) for each in patterns)]
+    if not made:
+        raise BuildError(
+            f"{tool} said that it finished, but did not leave {' or '.join(promised).format(name=order.name)}",
+            "see the log",
+            "no-proof",
+        )
+    artifacts = tuple(Artifact(name, _kind(name, made, order.name)) for name in sorted(output.files))
+    warnings = tuple(line.strip() for line in output.tail if _IGNORED.search(line))
+    return Result(artifacts, tuple(_packages(order, output)), warnings)
+
+
+def _literal(name: str) -> str:
+    return re.sub(r"([*?\[])", r"[\1]", name)
+
+
+def _kind(name: str, made: list[str], image: str) -> str:
+    if name in made:
+        return "archive" if name.endswith(_PACKED) else "image"
+    for start, kind in (
+        (f"{image}-vmlinuz", "kernel"),
+        (f"{image}-initrd", "initrd"),
+        (f"{image}.packages", "packages"),
+    ):
+        if name.startswith(start):
+            return kind
+    return "file"
+
+
+def _packages(order: Order, output: Output) -> Iterator[Package]:
+    versions: dict[str, re.Match[str]] = {}
+    for line in output.tail:
+        for word in _INSTALLED.findall(line):
+            match = _NEVR.match(word)
+            if match is not None:
+                versions[match["name"]] = match
+    names: list[str] = []
+    if f"{order.name}.packages" in output.files:
+        text = output.read(f"{order.name}.packages", 2**22).decode("utf-8", "replace")
+        names = [line.split()[0] for line in text.splitlines() if line.strip()]
+    for name in sorted({*names, *versions}):
+        known = versions.get(name)
+        yield Package(name, "", known["version"], known["release"], known["arch"]) if known else Package(name)
