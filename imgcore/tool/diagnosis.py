@@ -58,7 +58,7 @@ _SIGNS = (
     _sign(r"found (\d+) resolver problem", "dependency-conflict", "the packages conflict: {1} problem(s) to resolve",
           "see the lines above it in the log"),
     _sign(r"nothing provides (.+?) needed by (\S+)", "dependency-conflict", "nothing provides {1}, needed by {2}"),
-    _sign(r"no valid repos? found in ks file", "repository-invalid", "the kickstart has no repository that can be used",
+    _sign(r"no valid repos? found in ks file", "repository-invalid", "the kickstart has no usable repository",
           "add a `repo` line, or --extra-repo"),
     _sign(r"(?:GPG|PGP).*(?:fail|not (?:trusted|ok)|no ?key)|NOKEY|BAD signature", "signature",
           "a package's signature is not good: {0}"),
