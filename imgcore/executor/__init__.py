@@ -87,7 +87,9 @@ class Receiver(Protocol):
 class Executor(Protocol):
     """Runs one task to its end."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What the record calls it."""
 
     def run(self, task: Task, receiver: Receiver, stop: threading.Event) -> Outcome:
         """Run `task`; setting `stop` ends it soon with `stopped_by="cancel"`.

@@ -1,0 +1,129 @@
+"""The directories that a job sees: the machine read-only, and fresh ones in memory to work in.
+
+Called in a mount namespace that nobody else is in. All scratch is one tmpfs of limited size that has no name
+outside; the kernel frees it with the last process of the namespace. A leaf: standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from imgcore.executor import kernel
+from imgcore.executor.identity import Range
+
+__all__ = ["PLACE", "enter", "furnish"]
+
+PLACE = "/run/imager"
+#: Where the new /run is put together.
+_STAGE = "/tmp"
+_COVERED = ("/run/", "/tmp/", "/var/tmp/")
+_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+
+
+def furnish(
+    files: Mapping[str, Mapping[str, bytes]],
+    cache: int,
+    readable: Sequence[tuple[str, int]],
+    disk_bytes: int,
+    owner: Range | None,
+    *,
+    own_paths: bool,
+) -> None:
+    """Lay out PLACE. `cache` and `readable` are descriptors; `files` become the directories `lib` and `in`.
+
+    `owner`: whose the new directories are; None: this process' user. `own_paths`: show readable directories
+    also under their own path where /run or /tmp hid it. Raises OSError.
+    """
+    resolver = _resolver()
+    kernel.read_only_everywhere()
+    size = f"size={disk_bytes}," if disk_bytes else ""
+    kernel.mount("tmpfs", _STAGE, f"{size}mode=755")
+    stage = Path(_STAGE, "imager")
+    stage.mkdir(mode=0o755)
+    _give(Path(_STAGE), owner)
+    for name in ("lib", "in", "cache", "readable", "out", "build", "build/root", "root", "tmp", "home", "dev"):
+        Path(stage, name).mkdir(mode=0o755)
+        _give(stage / name, owner)
+    _give(stage, owner)
+    (stage / "tmp").chmod(0o1777)
+    for directory, content in files.items():
+        for name, text in content.items():
+            target = stage / directory / name
+            _parents(target, stage / directory, owner)
+            target.write_bytes(text)
+            target.chmod(0o644)
+            _give(target, owner)
+        kernel.bind(str(stage / directory), str(stage / directory), read_only=True)
+    kernel.bind(f"/proc/self/fd/{cache}", str(stage / "cache"), read_only=False)
+    for index, (_, descriptor) in enumerate(readable):
+        target = stage / "readable" / str(index)
+        target.mkdir()
+        kernel.bind(f"/proc/self/fd/{descriptor}", str(target), recursive=True, read_only=True)
+    for source in resolver:
+        target = Path(_STAGE) / source.relative_to("/run")
+        target.mkdir(parents=True)
+        kernel.bind(str(source), str(target), read_only=True)
+    kernel.bind(_STAGE, "/run", recursive=True)
+    kernel.bind(f"{PLACE}/tmp", _STAGE)
+    if Path("/var/tmp").is_dir():
+        kernel.bind(f"{PLACE}/tmp", "/var/tmp")
+    if own_paths:
+        for index, (path, _) in enumerate(readable):
+            if path.startswith(_COVERED):
+                Path(path).mkdir(parents=True)
+                kernel.bind(f"{PLACE}/readable/{index}", path, recursive=True)
+
+
+def enter(*, minimal_dev: bool) -> None:
+    """What only the first process of the new PID namespace can add: its /proc, and a /dev with nothing to break."""
+    kernel.mount("proc", "/proc")
+    if minimal_dev:
+        _make_dev(f"{PLACE}/dev")
+        kernel.bind(f"{PLACE}/dev", "/dev", recursive=True)
+    tree = f"{PLACE}/root"
+    kernel.bind(f"{PLACE}/build/root", tree)
+    for name in ("proc", "sys", "dev"):
+        Path(tree, name).mkdir(mode=0o755)
+        kernel.bind(f"/{name}", f"{tree}/{name}", recursive=True)
+
+
+def _make_dev(target: str) -> None:
+    kernel.mount("tmpfs", target, "size=64k,mode=755", devices=True)
+    for name in _DEVICES:
+        Path(target, name).touch()
+        kernel.bind(f"/dev/{name}", f"{target}/{name}")
+    for name in ("pts", "shm"):
+        Path(target, name).mkdir()
+    kernel.mount("devpts", f"{target}/pts", "newinstance,ptmxmode=0666,mode=620", devices=True)
+    kernel.mount("tmpfs", f"{target}/shm", "mode=1777")
+    for name, to in (
+        ("ptmx", "pts/ptmx"),
+        ("fd", "/proc/self/fd"),
+        ("stdin", "/proc/self/fd/0"),
+        ("stdout", "/proc/self/fd/1"),
+        ("stderr", "/proc/self/fd/2"),
+    ):
+        Path(target, name).symlink_to(to)
+
+
+def _resolver() -> list[Path]:
+    """The directories below /run that name resolution needs (systemd-resolved, NetworkManager, resolvconf)."""
+    try:
+        file = Path("/etc/resolv.conf").resolve(strict=True)
+    except (OSError, RuntimeError):
+        return []
+    return [file.parent] if file.is_relative_to("/run") and file.parent != Path("/run") else []
+
+
+def _parents(path: Path, top: Path, owner: Range | None) -> None:
+    missing = [each for each in path.parents if each.is_relative_to(top) and not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(mode=0o755)
+        _give(each, owner)
+
+
+def _give(path: Path, owner: Range | None) -> None:
+    if owner is not None:
+        os.chown(path, owner.first, owner.first_group)

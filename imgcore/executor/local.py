@@ -1,0 +1,257 @@
+"""The executors of this machine: `direct` (as root, or in a user namespace) and `sudo` (through the door).
+
+Both start the same sandbox (imgcore.executor.sandbox) and differ in the command that starts it. What the
+sandbox's processes use is looked at from outside, twice a second; a limit that is passed ends the job.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from imgcore.errors import BuildError
+from imgcore.executor import Executor, Limits, Outcome, Receiver, Task, frames
+
+__all__ = ["DOOR", "SandboxExecutor", "can_pass_the_door", "direct", "sudo"]
+
+#: What the door's package or `conf/install-door` puts there; the only thing that sudoers allows.
+DOOR = "/usr/lib/imager/imager-sandbox"
+
+_PACKAGE = Path(__file__).resolve().parents[2]
+_START = (
+    f"import sys; sys.path.insert(0, {str(_PACKAGE)!r}); from imgcore.executor.sandbox import main; sys.exit(main())"
+)
+_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+_TICK_SECONDS = 0.5
+#: After being asked to stop, a sandbox has this long before the job is given up as lost.
+_END_SECONDS = 30.0
+
+
+def direct(commands: Mapping[str, Sequence[str]]) -> Executor:
+    """Run tools from here: as root, or as an ordinary user where the kernel allows user namespaces."""
+    python = "/usr/bin/python3" if Path("/usr/bin/python3").exists() else sys.executable
+    return SandboxExecutor("direct", (python, "-I", "-c", _START), commands)
+
+
+def sudo() -> Executor:
+    """Run tools through the door that sudoers allows; root's own configuration says which."""
+    return SandboxExecutor("sudo", ("sudo", "-n", "--", DOOR), {})
+
+
+@dataclass
+class _Use:
+    """What a job has used so far."""
+
+    cpu_seconds: float = 0.0
+    memory_bytes: int = 0
+    disk_bytes: int = 0
+    processes: int = 0
+    peak_memory_bytes: int = 0
+    peak_disk_bytes: int = 0
+    peak_processes: int = 0
+
+    def look(self, pid: int) -> None:
+        """Sample the tree below process `pid`."""
+        cpu, memory, count = 0.0, 0, 0
+        with contextlib.suppress(psutil.Error):
+            for each in psutil.Process(pid).children(recursive=True):
+                with contextlib.suppress(psutil.Error), each.oneshot():
+                    times = each.cpu_times()
+                    cpu += times.user + times.system + times.children_user + times.children_system
+                    memory += each.memory_info().rss
+                    count += 1
+        self.cpu_seconds = max(self.cpu_seconds, cpu)
+        self.memory_bytes, self.processes = memory, count
+        self.peak_memory_bytes = max(self.peak_memory_bytes, memory)
+        self.peak_processes = max(self.peak_processes, count)
+
+    def disk(self, used: int) -> None:
+        """The scratch that is in use now."""
+        self.disk_bytes = used
+        self.peak_disk_bytes = max(self.peak_disk_bytes, used)
+
+
+@dataclass(eq=False)
+class _Watch(threading.Thread):
+    """Ends the sandbox (by closing its standard input) when a limit is passed or somebody wants it to stop."""
+
+    process: subprocess.Popen[bytes]
+    limits: Limits
+    stop: threading.Event
+    use: _Use = field(default_factory=_Use)
+    stopped_by: str = ""
+
+    def __post_init__(self) -> None:
+        super().__init__(name="sandbox-watch", daemon=True)
+        self.over = threading.Event()
+
+    def run(self) -> None:
+        """Look twice a second until the sandbox has ended."""
+        end = time.monotonic() + self.limits.seconds if self.limits.seconds else float("inf")
+        next_look = time.monotonic()
+        while not self.over.is_set():
+            now = time.monotonic()
+            if now >= next_look:
+                self.use.look(self.process.pid)
+                next_look = time.monotonic() + _TICK_SECONDS
+            reason = self._reason(now >= end)
+            if reason:
+                self.stopped_by = reason
+                self._close()
+                return
+            # `stop` is waited for, so that a cancel is felt at once; the end of the sandbox within a moment.
+            self.stop.wait(max(0.0, min(next_look, end, now + 0.05) - time.monotonic()))
+
+    def _reason(self, late: bool) -> str:
+        if self.stop.is_set():
+            return "cancel"
+        if late:
+            return "time"
+        if self.limits.memory_bytes and self.use.memory_bytes > self.limits.memory_bytes:
+            return "memory"
+        if self.limits.processes and self.use.processes > self.limits.processes:
+            return "processes"
+        return ""
+
+    def _close(self) -> None:
+        if self.process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self.process.stdin.close()
+        if not self.over.wait(_END_SECONDS):
+            self.process.kill()
+
+
+@dataclass(frozen=True)
+class SandboxExecutor:
+    """Runs tasks in sandboxes that `start` starts."""
+
+    name: str
+    start: tuple[str, ...]
+    commands: Mapping[str, Sequence[str]]
+
+    def run(self, task: Task, receiver: Receiver, stop: threading.Event) -> Outcome:
+        """See `Executor.run`."""
+        try:
+            process = subprocess.Popen(
+                [*self.start, *self._options(task)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=_ENVIRONMENT,
+                cwd="/",
+                # The terminal's Ctrl-C is for the worker, which decides how the sandbox ends.
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise BuildError(
+                f"{self.start[0]} cannot be started: {error.strerror}", "`img doctor` says what to install", "sandbox"
+            ) from error
+        watch = _Watch(process, task.limits, stop)
+        watch.start()
+        try:
+            end = self._listen(process, receiver, watch.use)
+        except BaseException:
+            watch.over.set()
+            if process.stdin is not None:
+                with contextlib.suppress(OSError):
+                    process.stdin.close()
+            raise
+        finally:
+            complaint = self._finish(process, watch)
+        if end is None:
+            raise BuildError(
+                f"the {self.name} sandbox ended unexpectedly" + (f": {complaint}" if complaint else ""),
+                "`img doctor` looks for the reason",
+                "sandbox",
+            )
+        return _outcome(end, watch)
+
+    def _options(self, task: Task) -> list[str]:
+        options = [f"--tool={task.tool}", f"--inputs={task.inputs}", f"--cache={task.cache}"]
+        options += [f"--readable={each}" for each in task.readable]
+        options += [f"--command={each}" for each in self.commands.get(task.tool, ())]
+        options += [f"--disk={task.limits.disk_bytes}", f"--processes={task.limits.processes}"]
+        epoch = task.environment.get("SOURCE_DATE_EPOCH")
+        if epoch:
+            options.append(f"--epoch={epoch}")
+        return [*options, "--", *task.arguments]
+
+    @staticmethod
+    def _listen(process: subprocess.Popen[bytes], receiver: Receiver, use: _Use) -> dict[str, object] | None:
+        if process.stdout is None:
+            raise AssertionError("stdout is a pipe")
+        end: dict[str, object] | None = None
+        for kind, content in frames.read(process.stdout):  # type: ignore[arg-type]
+            if kind == frames.LINE:
+                receiver.line(content.decode("utf-8", "replace").rstrip("\r"))
+            elif kind == frames.SAMPLE:
+                use.disk(int(content))
+                receiver.sample(use.cpu_seconds, use.memory_bytes, use.disk_bytes, use.processes)
+            elif kind == frames.FILE:
+                told = json.loads(content)
+                receiver.file(str(told["name"]), int(told["size"]), int(told["mode"]))
+            elif kind == frames.DATA:
+                receiver.data(*frames.decode_data(content))
+            elif kind == frames.REFUSED:
+                told = json.loads(content)
+                raise BuildError(str(told["message"]), str(told["remedy"]), "sandbox")
+            elif kind == frames.END:
+                end = json.loads(content)
+        return end
+
+    @staticmethod
+    def _finish(process: subprocess.Popen[bytes], watch: _Watch) -> str:
+        """Wait for the end; what the sandbox said on standard error, in one line."""
+        with process:
+            if process.stdin is not None:
+                with contextlib.suppress(OSError):
+                    process.stdin.close()
+            if process.stdout is not None:
+                while process.stdout.read(1 << 16):
+                    pass
+            text = process.stderr.read(1 << 16).decode("utf-8", "replace") if process.stderr is not None else ""
+            process.wait()
+        watch.over.set()
+        watch.join()
+        return " ".join(text.split())[-300:]
+
+
+def _outcome(end: Mapping[str, object], watch: _Watch) -> Outcome:
+    status = int(str(end["status"]))
+    use = watch.use
+    return Outcome(
+        status=max(status, 0),
+        signal=max(-status, 0),
+        stopped_by=watch.stopped_by if end["stopped"] else "",
+        cpu_seconds=round(max(use.cpu_seconds, float(str(end["cpu_seconds"]))), 3),
+        peak_memory_bytes=max(use.peak_memory_bytes, int(str(end["peak_memory_bytes"]))),
+        peak_disk_bytes=use.peak_disk_bytes,
+        peak_processes=use.peak_processes,
+    )
+
+
+def can_pass_the_door() -> bool:
+    """Whether this user may start the door without a password."""
+    if not Path(DOOR).exists():
+        return False
+    try:
+        done = subprocess.run(
+            ["sudo", "-n", "-l", "--", DOOR],
+            env={**_ENVIRONMENT, "HOME": os.environ.get("HOME", "/")},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+    except OSError:
+        return False
+    return done.returncode == 0
