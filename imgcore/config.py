@@ -46,6 +46,8 @@ class Config:
     base_url: str = ""
     cache: Path = field(default_factory=lambda: _data_home() / "cache")
     report: Path = field(default_factory=lambda: _data_home() / "report")
+    #: Where `build_ks` looks for kickstarts that are named, not sent; None: nowhere.
+    ksstore: Path | None = None
     executor: str = "auto"
     tool: str = "builtin"
     memory_bytes: int = 0
@@ -99,6 +101,7 @@ _OPTIONS: dict[str, dict[str, Callable[[str], object]]] = {
         "base_url": str,
         "cache": _path,
         "report": _path,
+        "ksstore": _path,
         "executor": _one_of("auto", "direct", "sudo"),
         "tool": str,
     },

@@ -133,6 +133,19 @@ class Delivery:
         self.begin(name, len(content))
         self.write(0, content)
 
+    def add_file(self, name: str, source: Path) -> None:
+        """A whole file, copied from `source` as long as it is now."""
+        try:
+            with source.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                self.begin(name, size)
+                at = 0
+                while at < size and (piece := file.read(min(len(_ZEROS), size - at))):
+                    self.write(at, piece)
+                    at += len(piece)
+        except OSError as error:
+            raise SpoolError(f"{source} cannot be read: {error.strerror}", "check the spool") from error
+
     def read(self, name: str, limit: int) -> bytes:
         """The first `limit` bytes of a file; KeyError where there is none of that name."""
         return os.pread(self._files[name].descriptor, limit, 0)

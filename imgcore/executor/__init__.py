@@ -5,6 +5,7 @@ Inside the sandbox every tool finds the same places, whatever the executor:
     /run/imager/lib    read-only   Imager's own code (the tool `builtin` is started from here)
     /run/imager/in     read-only   the job's input (kickstart, plan)
     /run/imager/cache  read-write  the package cache that jobs share
+    /run/imager/readable/N  read-only  the N-th directory that the task names
     /run/imager/out    scratch     what the job delivers: regular files only
     /run/imager/build  scratch     where it works; build/root is the image's root tree
     /run/imager/root   scratch     the same tree with /proc, /sys and a minimal /dev mounted in it
@@ -41,13 +42,14 @@ class Task:
     """One run of one tool.
 
     `arguments` follow the tool's command, which the executor knows by `tool` (`builtin`, or a name that the
-    configuration maps to a command). `readable` are directories (local repositories) that must stay visible
-    although /tmp, /var/tmp and /run are covered.
+    configuration maps to a command). `readable` are directories (local repositories), shown as
+    /run/imager/readable/0, 1, … in their order.
     """
 
     tool: str
     arguments: tuple[str, ...]
-    inputs: Path
+    #: The files of /run/imager/in.
+    inputs: Mapping[str, bytes]
     cache: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     readable: tuple[Path, ...] = ()

@@ -1,4 +1,7 @@
-"""What a sandbox says, as frames on a pipe: a kind, a length, and that many bytes.
+"""What a sandbox and its worker say to each other.
+
+The worker sends the job's input files, once: a length, and that many bytes of JSON (name to base64). The
+sandbox answers in frames: a kind, a length, and that many bytes.
 
     L  a line of the tool's output           S  bytes of scratch in use
     F  a delivered file begins (JSON)         D  a piece of it: offset (8 bytes), content
@@ -9,13 +12,26 @@ A leaf: standard library only, as the side that runs as root writes them.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
-__all__ = ["DATA", "END", "FILE", "LINE", "REFUSED", "SAMPLE", "Writer", "decode_data", "read"]
+__all__ = [
+    "DATA",
+    "END",
+    "FILE",
+    "LINE",
+    "REFUSED",
+    "SAMPLE",
+    "Writer",
+    "decode_data",
+    "pack_inputs",
+    "read",
+    "receive_inputs",
+]
 
 LINE, SAMPLE, FILE, DATA, END, REFUSED = b"L", b"S", b"F", b"D", b"E", b"X"
 PIECE_BYTES = 1 << 20
@@ -23,6 +39,8 @@ _HEAD = struct.Struct(">cI")
 _OFFSET = struct.Struct(">Q")
 #: A line of output longer than this is broken.
 LINE_BYTES = 1 << 16
+_LENGTH = struct.Struct(">I")
+_INPUT_BYTES = 64 << 20
 
 
 class Writer:
@@ -79,3 +97,32 @@ def read(stream: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
 def decode_data(content: bytes) -> tuple[int, bytes]:
     """Offset and bytes of a DATA frame."""
     return _OFFSET.unpack_from(content)[0], content[_OFFSET.size :]
+
+
+def pack_inputs(inputs: Mapping[str, bytes]) -> bytes:
+    """What `receive_inputs` reads."""
+    content = json.dumps({name: base64.b64encode(each).decode() for name, each in inputs.items()}).encode()
+    return _LENGTH.pack(len(content)) + content
+
+
+def receive_inputs(descriptor: int) -> dict[str, bytes]:
+    """The input files, and not one byte more from the descriptor. Raises ValueError."""
+    (length,) = _LENGTH.unpack(_exactly(descriptor, _LENGTH.size))
+    if length > _INPUT_BYTES:
+        raise ValueError(f"{length} bytes of input files are more than {_INPUT_BYTES}")
+    told = json.loads(_exactly(descriptor, length))
+    for name in told:
+        if not name or "/" in name or "\0" in name or name in (".", ".."):
+            raise ValueError(f"{name!r} is not a file name")
+    return {name: base64.b64decode(content, validate=True) for name, content in told.items()}
+
+
+def _exactly(descriptor: int, count: int) -> bytes:
+    pieces: list[bytes] = []
+    while count:
+        piece = os.read(descriptor, min(count, PIECE_BYTES))
+        if not piece:
+            raise ValueError("it ended early")
+        pieces.append(piece)
+        count -= len(piece)
+    return b"".join(pieces)

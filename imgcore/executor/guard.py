@@ -3,9 +3,8 @@
     /etc/imager/sandbox.conf        owned by root, writable by nobody else, and so are the directories above it
 
     [roots]                         one directory a line
-    inputs =
-    cache =
-    readable =
+    cache =                         where packages are kept
+    readable =                      where local repositories are
     [limits]
     disk = 34359738368              bytes, the most that a job may ask for
     [tools]                         tools besides `builtin`; they run as root, see docs/security.md
@@ -58,7 +57,7 @@ def load(path: Path = CONFIGURATION) -> Rules:
         parser.read_string(path.read_text(encoding="utf-8"))
         roots = {
             kind: tuple(line.strip() for line in parser.get("roots", kind, fallback="").splitlines() if line.strip())
-            for kind in ("inputs", "cache", "readable")
+            for kind in ("cache", "readable")
         }
         disk = parser.getint("limits", "disk", fallback=32 * 2**30)
         tools = (

@@ -159,6 +159,7 @@ class SandboxExecutor:
         watch = _Watch(process, task.limits, stop)
         watch.start()
         try:
+            self._send(process, task.inputs)
             end = self._listen(process, receiver, watch.use)
         except BaseException:
             watch.over.set()
@@ -177,7 +178,7 @@ class SandboxExecutor:
         return _outcome(end, watch)
 
     def _options(self, task: Task) -> list[str]:
-        options = [f"--tool={task.tool}", f"--inputs={task.inputs}", f"--cache={task.cache}"]
+        options = [f"--tool={task.tool}", f"--cache={task.cache}"]
         options += [f"--readable={each}" for each in task.readable]
         options += [f"--command={each}" for each in self.commands.get(task.tool, ())]
         options += [f"--disk={task.limits.disk_bytes}", f"--processes={task.limits.processes}"]
@@ -185,6 +186,15 @@ class SandboxExecutor:
         if epoch:
             options.append(f"--epoch={epoch}")
         return [*options, "--", *task.arguments]
+
+    @staticmethod
+    def _send(process: subprocess.Popen[bytes], inputs: Mapping[str, bytes]) -> None:
+        if process.stdin is None:
+            raise AssertionError("stdin is a pipe")
+        # A sandbox that refuses before it reads tells why on its output.
+        with contextlib.suppress(BrokenPipeError, ValueError):
+            process.stdin.write(frames.pack_inputs(inputs))
+            process.stdin.flush()
 
     @staticmethod
     def _listen(process: subprocess.Popen[bytes], receiver: Receiver, use: _Use) -> dict[str, object] | None:

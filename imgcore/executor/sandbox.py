@@ -2,10 +2,10 @@
 
     worker → sandbox (waits) → first process of a PID namespace → the tool and whatever it starts
 
-The worker holds the other end of standard input: when it closes, for whatever reason, the first process
-ends, and the kernel ends everything below it, unmounts what was mounted and frees the scratch. Standard
-output carries frames (imgcore.executor.frames). Only `--opt value` options that are written out below are
-understood; through the sudo door every path must pass imgcore.executor.guard. Standard library only.
+Standard input brings the job's input files (imgcore.executor.frames), then stays open: when the worker closes
+it, for whatever reason, the first process ends, and the kernel ends everything below it, unmounts what was
+mounted and frees the scratch. Standard output carries frames. Only the options that are written out below
+are understood; through the sudo door every path must pass imgcore.executor.guard. Standard library only.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ _PYTHON = "/usr/bin/python3"
 _START = "import sys; sys.path.insert(0, '/run/imager/lib'); from imgcore.creator.main import main; sys.exit(main())"
 #: What the built-in creator is made of, below the package's directory.
 _CODE = ("__init__.py", "errors.py", "run.py", "progress.py", "creator")
-_INPUT_BYTES = 64 << 20
 _SAMPLE_SECONDS = 0.5
 #: mic takes up to 4.4 s to clean up after SIGINT.
 _GRACE_SECONDS = 8.0
@@ -76,6 +75,10 @@ def main(argv: Sequence[str] | None = None, *, door: bool = False) -> int:
         )
     except _Broken as error:
         writer.send_json(frames.REFUSED, {"message": str(error), "remedy": error.remedy})
+    except ValueError as error:
+        writer.send_json(
+            frames.REFUSED, {"message": f"the sandbox does not understand its input: {error}", "remedy": ""}
+        )
     except OSError as error:
         what = f" ({error.filename})" if error.filename else ""
         writer.send_json(
@@ -94,7 +97,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--command", action="append", default=[], help="a word of the tool's command (not by the door)"
     )
-    parser.add_argument("--inputs", required=True)
     parser.add_argument("--cache", required=True)
     parser.add_argument("--readable", action="append", default=[])
     parser.add_argument("--disk", type=int, default=0, help="bytes of scratch, 0: half of the memory")
@@ -109,6 +111,7 @@ def _run(request: argparse.Namespace, writer: frames.Writer, *, door: bool) -> i
     privileged = request.tool != BUILTIN  # the tools of the field mount and need loop devices
     if privileged and not as_root:
         raise _Broken(f"{request.tool} needs root", "choose --executor sudo, or --tool builtin")
+    inputs = frames.receive_inputs(0)
     ids = identity.of_caller()
     # First into a place where mounts may be made, then, once they are made, into one where they cannot be undone:
     # the kernel locks what a user namespace inherits (mount_namespaces(7)).
@@ -120,7 +123,7 @@ def _run(request: argparse.Namespace, writer: frames.Writer, *, door: bool) -> i
     else:
         _enter_user_namespace(_Mapper(ids), kernel.NEW_MOUNTS)
         inner = _Mapper(identity.Range(0, 0, 1, 1, ids.count, privileged=True))
-    opened = _open(request, ids, door=door, as_root=as_root)
+    opened = _open(request, inputs, ids, door=door, as_root=as_root)
     owner = ids if as_root and not privileged else None
     furnish.furnish(opened.files, opened.cache, opened.readable, request.disk, owner, own_paths=privileged)
     for descriptor in (opened.cache, *(each for _, each in opened.readable)):
@@ -184,35 +187,32 @@ def _enter_user_namespace(mapper: _Mapper, others: int) -> None:
     os.setresuid(0, 0, 0)
 
 
-def _open(request: argparse.Namespace, ids: identity.Range, *, door: bool, as_root: bool) -> _Opened:
+def _open(
+    request: argparse.Namespace, inputs: dict[str, bytes], ids: identity.Range, *, door: bool, as_root: bool
+) -> _Opened:
     if door:
         rules = guard.load()
-        caller = int(os.environ.get("SUDO_UID", "-1"))
         if request.command:
             raise guard.Refused("--command is not for the door")
         if request.disk <= 0 or request.disk > rules.disk_bytes:
             raise guard.Refused(f"--disk {request.disk} is not between 1 and {rules.disk_bytes}")
-        inputs = guard.open_inside(request.inputs, rules.roots["inputs"], "--inputs")
-        if os.fstat(inputs).st_uid != caller:
-            raise guard.Refused(f"--inputs {request.inputs!r} is not the caller's own")
         cache = guard.open_inside(request.cache, rules.roots["cache"], "--cache")
         readable = [
             (each, guard.open_inside(each, rules.roots["readable"], "--readable")) for each in request.readable
         ]
         command: Sequence[str] = rules.tools.get(request.tool, ())
     else:
-        inputs, cache = (_directory(each) for each in (request.inputs, request.cache))
+        cache = _directory(request.cache)
         readable = [(each, _directory(each)) for each in request.readable]
         command = request.command
     if request.tool == BUILTIN:
-        files = {"lib": _code(), "in": _contents(inputs)}
+        files = {"lib": _code(), "in": inputs}
         command = (_PYTHON if Path(_PYTHON).exists() else sys.executable, "-I", "-c", _START)
         cache = _own_cache(cache, ids, as_root=as_root)
     elif command:
-        files = {"lib": {}, "in": _contents(inputs)}
+        files = {"lib": {}, "in": inputs}
     else:
         raise guard.Refused(f"tool {request.tool!r} is not one that {guard.CONFIGURATION} names")
-    os.close(inputs)
     return _Opened((*command, *request.arguments), files, cache, tuple(readable))
 
 
@@ -230,22 +230,6 @@ def _own_cache(cache: int, ids: identity.Range, *, as_root: bool) -> int:
         os.chown(f"/proc/self/fd/{own}", ids.first, ids.first_group)
     os.close(cache)
     return own
-
-
-def _contents(directory: int) -> dict[str, bytes]:
-    """The regular files of the job's input directory."""
-    found: dict[str, bytes] = {}
-    size = 0
-    for name in sorted(each.name for each in Path(f"/proc/self/fd/{directory}").iterdir()):
-        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise guard.Refused(f"input {name!r} is not a regular file")
-            found[name] = file.read(_INPUT_BYTES - size + 1)
-            size += len(found[name])
-        if size > _INPUT_BYTES:
-            raise guard.Refused(f"the inputs are larger than {_INPUT_BYTES} bytes")
-    return found
 
 
 def _code() -> dict[str, bytes]:

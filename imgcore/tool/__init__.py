@@ -1,6 +1,6 @@
 """What makes the image: `builtin`, `mic`, `mic2`, or a tool that the configuration describes.
 
-A tool turns an order into a command line and a job's input directory (`prepare`), and judges from what came
+A tool turns an order into a command line and input files (`prepare`), and judges from what came
 out whether there is an image (`judge`): by the tool's own proof, never by its exit status alone.
 """
 
@@ -40,12 +40,13 @@ class Prepared:
     """What the executor needs to know, and the kickstart as it will be built (without secrets)."""
 
     arguments: tuple[str, ...]
-    environment: Mapping[str, str]
+    #: The files of the sandbox's input directory.
+    inputs: Mapping[str, bytes]
     as_built: bytes
+    environment: Mapping[str, str] = field(default_factory=dict)
+    #: Directories that the build reads, in the order of their places in the sandbox.
     readable: tuple[Path, ...] = ()
     warnings: tuple[str, ...] = ()
-    #: Unpack the one archive into a directory when it is delivered (needs root to keep owners).
-    unpack: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,12 @@ class Output(Protocol):
 class Tool(Protocol):
     """One way to make an image."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What the record calls it."""
 
-    def prepare(self, order: Order, inputs: Path | None) -> Prepared:
-        """Check the order and fill the directory `inputs` (None: only check). Raises InputError."""
+    def prepare(self, order: Order) -> Prepared:
+        """Check the order and say what to run. Raises InputError."""
 
     def judge(self, order: Order, outcome: Outcome, output: Output) -> Result:
         """The image that the run made. Raises BuildError with the cause where it made none."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from imgcore.errors import BuildError, Cancelled, parse
 from imgcore.executor import Limits, Outcome
 
-__all__ = ["diagnose"]
+__all__ = ["diagnose", "stopped"]
 
 _STOPPED = {
     "time": ("time-out", "the build took longer than its time limit", "raise --timeout, or find out why it is slow"),
@@ -23,7 +23,6 @@ _STOPPED = {
         "the build started more processes than its limit",
         "raise [limits] processes",
     ),
-    "disk": ("disk-full", "the build filled the disk space that it may use", "raise [limits] disk"),
 }
 
 
@@ -73,16 +72,19 @@ _ERROR = re.compile(r"^\s*(?:\x1b\[[0-9;]*m)*(?:Error|E)\b\s*(?:<[^>]*>|\w+)?\s*
 _LONGEST = 300
 
 
-def diagnose(outcome: Outcome, tail: Sequence[str], limits: Limits, tool: str) -> BuildError | Cancelled:
-    """The error that ends the job. Never raises."""
+def stopped(outcome: Outcome, limits: Limits) -> BuildError | Cancelled:
+    """The error of a build that was ended from outside (`outcome.stopped_by`)."""
     if outcome.stopped_by == "cancel":
         return Cancelled("the build was cancelled")
-    if outcome.stopped_by == "time":
-        cause, sentence, remedy = _STOPPED["time"]
-        return BuildError(f"{sentence} of {limits.seconds:g} s", remedy, cause)
-    if outcome.stopped_by in _STOPPED:
-        cause, sentence, remedy = _STOPPED[outcome.stopped_by]
-        return BuildError(sentence, remedy, cause)
+    cause, sentence, remedy = _STOPPED[outcome.stopped_by]
+    limit = {"time": f"{limits.seconds:g} s", "memory": f"{limits.memory_bytes >> 20} MiB"}.get(
+        outcome.stopped_by, str(limits.processes)
+    )
+    return BuildError(f"{sentence} of {limit}", remedy, cause)
+
+
+def diagnose(outcome: Outcome, tail: Sequence[str], tool: str) -> BuildError:
+    """The error of a build that ended by itself without an image. Never raises."""
     for line in reversed(tail):
         told = parse(line)
         if told is not None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from pathlib import Path
 
+from imgcore import kickstart
 from imgcore.errors import BuildError, InputError
-from imgcore.executor import Limits, Outcome
+from imgcore.executor import Outcome
 from imgcore.tool import Artifact, Order, Output, Package, Prepared, Result
 from imgcore.tool.diagnosis import diagnose
 
@@ -40,11 +40,9 @@ class Mic:
     def __init__(self, name: str = "mic") -> None:
         self.name = name
 
-    def prepare(self, order: Order, inputs: Path | None) -> Prepared:
+    def prepare(self, order: Order) -> Prepared:
         """See `Tool.prepare`."""
         pack_to = self._pack_to(order)
-        if inputs is not None:
-            _write(inputs / f"{order.name}.ks", order.kickstart)
         arguments = [
             "create", order.image_type, f"{_IN}/{order.name}.ks", f"--arch={order.arch}", f"--outdir={_OUT}",
             # Two runs that share a cache directory can fail, so it is the job's own.
@@ -54,13 +52,13 @@ class Mic:
             arguments.append("--tokenmap=" + ",".join(f"{key}:{value}" for key, value in order.tokens.items()))
         if order.image_type == "fs" and not pack_to:
             arguments.append(f"--pack-to={order.name}.tar.gz")
-        return Prepared((*arguments, *order.extra_opts), _environment(order), order.kickstart)
+        return _prepared(order, arguments)
 
     def judge(self, order: Order, outcome: Outcome, output: Output) -> Result:
         """See `Tool.judge`."""
         last = next((line.strip() for line in reversed(output.tail) if line.strip()), "")
-        if outcome.status or outcome.signal or outcome.stopped_by or not last.endswith("Finished."):
-            raise diagnose(outcome, output.tail, Limits(), self.name)
+        if outcome.status or outcome.signal or not last.endswith("Finished."):
+            raise diagnose(outcome, output.tail, self.name)
         return _result(order, output, self._pack_to(order), self.name)
 
     @staticmethod
@@ -82,33 +80,29 @@ class Mic2:
 
     name = "mic2"
 
-    def prepare(self, order: Order, inputs: Path | None) -> Prepared:
+    def prepare(self, order: Order) -> Prepared:
         """See `Tool.prepare`."""
-        if inputs is not None:
-            _write(inputs / f"{order.name}.ks", order.kickstart)
         arguments = [
             f"--format={order.image_type}", f"--config={_IN}/{order.name}.ks", f"--arch={order.arch}",
             f"--outdir={_OUT}", f"--cache={_BUILD}/cache",
         ]  # fmt: skip
         if order.tokens:
             arguments.append("--tokenmap=" + ",".join(f"{key}:{value}" for key, value in order.tokens.items()))
-        return Prepared((*arguments, *order.extra_opts), _environment(order), order.kickstart)
+        return _prepared(order, arguments)
 
     def judge(self, order: Order, outcome: Outcome, output: Output) -> Result:
         """See `Tool.judge`."""
         failed = any(line.lstrip().startswith("Error") for line in output.tail[-5:])
-        if outcome.status or outcome.signal or outcome.stopped_by or failed:
-            raise diagnose(outcome, output.tail, Limits(), self.name)
+        if outcome.status or outcome.signal or failed:
+            raise diagnose(outcome, output.tail, self.name)
         return _result(order, output, "", self.name)
 
 
-def _environment(order: Order) -> dict[str, str]:
-    return {"SOURCE_DATE_EPOCH": str(order.source_date_epoch)} if order.source_date_epoch else {}
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
-    path.chmod(0o644)
+def _prepared(order: Order, arguments: list[str]) -> Prepared:
+    environment = {"SOURCE_DATE_EPOCH": str(order.source_date_epoch)} if order.source_date_epoch else {}
+    inputs = {f"{order.name}.ks": order.kickstart}
+    as_built = kickstart.redact(order.kickstart.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+    return Prepared((*arguments, *order.extra_opts), inputs, as_built, environment)
 
 
 def _result(order: Order, output: Output, pack_to: str, tool: str) -> Result:

@@ -1,0 +1,98 @@
+"""The built-in tool: Imager's own creator. Its proof of success is result.json, which it writes last."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+from imgcore import kickstart
+from imgcore.creator import plan as plans
+from imgcore.errors import BuildError
+from imgcore.executor import Outcome
+from imgcore.tool import Artifact, Order, Output, Package, Prepared, Result
+from imgcore.tool.diagnosis import diagnose
+
+__all__ = ["Builtin", "RESULT"]
+
+#: The file by which the creator tells what it made; not delivered.
+RESULT = "result.json"
+_RESULT_BYTES = 64 << 20
+_READABLE = "/run/imager/readable"
+
+
+class Builtin:
+    """The tool `builtin`."""
+
+    name = "builtin"
+
+    def prepare(self, order: Order) -> Prepared:
+        """See `Tool.prepare`. The kickstart becomes a plan here, outside of the sandbox."""
+        read = kickstart.read(order.kickstart, order.kickstart_name, tokens=order.tokens)
+        plan, warnings = kickstart.plan(
+            read,
+            name=order.name,
+            arch=order.arch,
+            image_type=order.image_type,
+            tokens=order.tokens,
+            extra_opts=order.extra_opts,
+            source_date_epoch=order.source_date_epoch,
+            build_id=order.image_id,
+        )
+        shown = _Shown()
+        plan = dataclasses.replace(plan, repositories=tuple(shown.repository(each) for each in plan.repositories))
+        return Prepared(
+            arguments=(),
+            inputs={"plan.json": plans.to_json(plan).encode()},
+            as_built=kickstart.redact(read.text).encode(),
+            environment={"SOURCE_DATE_EPOCH": str(plan.source_date_epoch)},
+            readable=tuple(shown.directories),
+            warnings=tuple(warnings),
+        )
+
+    def judge(self, order: Order, outcome: Outcome, output: Output) -> Result:
+        """See `Tool.judge`."""
+        if outcome.status or outcome.signal or RESULT not in output.files:
+            raise diagnose(outcome, output.tail, self.name)
+        try:
+            told = json.loads(output.read(RESULT, _RESULT_BYTES))
+            artifacts = tuple(Artifact(str(each["name"]), str(each["kind"])) for each in told["artifacts"])
+            packages = tuple(Package(**{key: str(each[key]) for key in each}) for each in told["packages"])
+            warnings = tuple(str(each) for each in told["warnings"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise BuildError(f"the creator's {RESULT} cannot be read: {error}", "see the log", "no-proof") from error
+        missing = [each.name for each in artifacts if each.name not in output.files]
+        if missing or not artifacts:
+            raise BuildError(
+                f"the creator did not leave {', '.join(missing) or 'an image'}", "see the log", "no-proof"
+            )
+        return Result(artifacts, packages, warnings)
+
+
+class _Shown:
+    """Local repositories, and under which path the sandbox shows each."""
+
+    def __init__(self) -> None:
+        self.directories: list[Path] = []
+
+    def repository(self, repository: plans.Repository) -> plans.Repository:
+        return dataclasses.replace(
+            repository,
+            url=self._inside(repository.url, whole=True),
+            mirrorlist=self._inside(repository.mirrorlist, whole=False),
+            gpg_key=self._inside(repository.gpg_key, whole=False),
+        )
+
+    def _inside(self, url: str, *, whole: bool) -> str:
+        """The URL by which the sandbox finds what is at a file: URL; `whole`: it is a directory, not a file."""
+        if not url.startswith("file:"):
+            return url
+        path = Path(unquote(urlsplit(url).path))
+        directory = path if whole else path.parent
+        if not directory.is_dir():
+            return url  # the creator says that it is not there, with the kickstart's line
+        if directory not in self.directories:
+            self.directories.append(directory)
+        place = f"{_READABLE}/{self.directories.index(directory)}"
+        return "file://" + quote(place if whole else f"{place}/{path.name}")

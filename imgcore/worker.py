@@ -1,0 +1,283 @@
+"""One job, from its record to its result: prepare, run, judge, deliver, and say so in the record.
+
+The record is BUILDING exactly as long as a process holds the job's claim. Whatever goes wrong becomes the
+record's `error`, a sentence with its cause and remedy; the log is delivered also then.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import quote
+
+from imgcore import progress, tool
+from imgcore.buildlog import BuildLog, without_credentials
+from imgcore.config import Config
+from imgcore.delivery import Delivery, discard, place
+from imgcore.errors import BuildError, Cancelled, ImagerError
+from imgcore.executor import Executor, Limits, Outcome, Task
+from imgcore.job import Job, Status
+from imgcore.progress import Observer, Progress, Silent
+from imgcore.request import Request
+from imgcore.spool import Claim
+from imgcore.tool.diagnosis import stopped
+
+__all__ = ["Worker"]
+
+#: The record says where a build is at most this often (seconds).
+_RECORD_SECONDS = 1.0
+
+
+class Worker:
+    """Builds jobs with one configuration and one executor."""
+
+    def __init__(self, config: Config, executor: Executor) -> None:
+        self._config = config
+        self._executor = executor
+
+    def check(self, request: Request) -> tuple[str, ...]:
+        """Refuse what cannot be built, before anything is written. Returns warnings; raises InputError."""
+        return self._tool().prepare(request.order("check", 1)).warnings
+
+    def build(
+        self,
+        claim: Claim,
+        request: Request,
+        log_path: Path,
+        *,
+        observer: Observer | None = None,
+        stop: threading.Event | None = None,
+    ) -> Job:
+        """Build the claimed job; returns its final record and never raises for a build that failed.
+
+        Raises SpoolError where the record itself cannot be written.
+        """
+        job = claim.job
+        discard(self._config.base_dir, job.prefix, job.image_id)
+        claim.update(tool=self._config.tool, executor=self._executor.name, directory=str(self._place(job)))
+        began = time.monotonic()
+        with BuildLog(log_path, self._config.log_bytes) as log:
+            recorder = _Recorder(claim, log, observer or Silent())
+            recorder.line(f"{job.image_id}: {job.image_type} image {job.name} for {job.arch}, by {self._config.tool}")
+            try:
+                changes = self._run(job, request, recorder, stop or threading.Event())
+                status = Status.DONE
+            except (Cancelled, KeyboardInterrupt):
+                status, changes = Status.CANCELLED, {"error": "the build was cancelled", "error_cause": "cancelled"}
+            except ImagerError as error:
+                status, changes = Status.ERROR, _told(error)
+            if status is not Status.DONE:
+                recorder.line(f"{status}: {changes['error']}")
+                changes |= self._deliver_log(job, recorder)
+            changes |= {"phases": recorder.phases(), "resources": recorder.resources(began)}
+        try:
+            return claim.finish(status, reason=str(changes.get("error", "")), **changes)
+        except Cancelled:  # by somebody else, meanwhile; the record says so
+            return claim.job
+
+    def _run(self, job: Job, request: Request, recorder: _Recorder, stop: threading.Event) -> dict[str, object]:
+        used = self._tool()
+        requested = int(datetime.fromisoformat(job.requested_at).timestamp()) if job.requested_at else 1
+        order = request.order(job.image_id, requested)
+        recorder.progress(Progress("prepare"))
+        prepared = used.prepare(order)
+        recorder.as_built = prepared.as_built
+        for warning in prepared.warnings:
+            recorder.line(f"warning: {warning}")
+        limits = self._limits(request)
+        self._config.cache.mkdir(parents=True, exist_ok=True)
+        task = Task(
+            tool=used.name,
+            arguments=prepared.arguments,
+            inputs=prepared.inputs,
+            cache=self._config.cache,
+            environment=prepared.environment,
+            readable=prepared.readable,
+            limits=limits,
+        )
+        with Delivery(self._config.base_dir, job.prefix, job.image_id) as delivery:
+            recorder.delivery = delivery
+            recorder.outcome = self._executor.run(task, recorder, stop)
+            if recorder.outcome.stopped_by:
+                raise stopped(recorder.outcome, limits)
+            result = used.judge(order, recorder.outcome, _Output(delivery, recorder.tail))
+            recorder.progress(Progress("deliver"))
+            warnings = (*prepared.warnings, *result.warnings)
+            return self._publish(job, delivery, result, recorder, warnings)
+
+    def _publish(
+        self, job: Job, delivery: Delivery, result: tool.Result, recorder: _Recorder, warnings: Sequence[str]
+    ) -> dict[str, object]:
+        kinds = {each.name: each.kind for each in result.artifacts}
+        for name in set(delivery.sizes) - set(kinds):
+            delivery.drop(name)
+        for name, kind, content in (
+            (f"{job.name}.manifest.json", "manifest", _manifest(job, result)),
+            (f"{job.name}.ks", "kickstart", recorder.as_built),
+        ):
+            if name in kinds:
+                delivery.drop(name)
+            delivery.add(name, content)
+            kinds[name] = kind
+        log = f"{job.name}.log"
+        if log in kinds:
+            delivery.drop(log)
+        kinds[log] = "log"
+        delivery.add_file(log, recorder.log.path)
+        artifacts = [
+            {"name": name, "kind": kinds[name], "size": size, "sha256": delivery.sha256(name)}
+            for name, size in sorted(delivery.sizes.items())
+        ]
+        delivery.publish(latest=job.name)
+        image = next((each for each in result.artifacts if each.kind in ("image", "archive")), None)
+        return {
+            "artifacts": artifacts,
+            "package_count": len(result.packages),
+            "warnings": tuple(dict.fromkeys(without_credentials(each) for each in warnings)),
+            "files_url": self._url(job),
+            "image_url": self._url(job, image.name) if image else "",
+            "logfile_url": self._url(job, f"{job.name}.log"),
+        }
+
+    def _deliver_log(self, job: Job, recorder: _Recorder) -> dict[str, object]:
+        """What a failed job publishes; a disk on which that is not possible either must not hide the failure."""
+        try:
+            with Delivery(self._config.base_dir, job.prefix, job.image_id) as delivery:
+                delivery.add_file(f"{job.name}.log", recorder.log.path)
+                if recorder.as_built:
+                    delivery.add(f"{job.name}.ks", recorder.as_built)
+                delivery.publish()
+        except ImagerError as error:
+            recorder.line(f"the log could not be published: {error}")
+            return {}
+        return {"files_url": self._url(job), "logfile_url": self._url(job, f"{job.name}.log")}
+
+    def _tool(self) -> tool.Tool:
+        return tool.by_name(self._config.tool, self._config.commands)
+
+    def _limits(self, request: Request) -> Limits:
+        config = self._config
+        return Limits(config.memory_bytes, config.processes, config.disk_bytes, request.timeout or config.timeout)
+
+    def _place(self, job: Job) -> Path:
+        return place(self._config.base_dir, job.prefix, job.image_id)
+
+    def _url(self, job: Job, name: str = "") -> str:
+        if self._config.base_url:
+            return f"{self._config.base_url.rstrip('/')}/{quote(f'{job.prefix}/{job.image_id}/{name}')}"
+        return self._place(job).absolute().as_uri() + f"/{quote(name)}"
+
+
+@dataclass
+class _Recorder:
+    """Hears of a running build, and tells the log, the record and an observer."""
+
+    claim: Claim
+    log: BuildLog
+    observer: Observer
+    delivery: Delivery | None = None
+    as_built: bytes = b""
+    outcome: Outcome = field(default_factory=lambda: Outcome(0))
+    _current: Progress | None = None
+    _since: float = 0.0
+    _seconds: dict[str, float] = field(default_factory=dict)
+    _recorded: float = 0.0
+    _told: Progress | None = None
+
+    def line(self, text: str) -> None:
+        """See `Receiver.line`."""
+        told = progress.parse(text)
+        if told is not None:
+            self.progress(told)
+        self.observer.log(self.log.add(text))
+
+    def sample(self, cpu_seconds: float, memory_bytes: int, disk_bytes: int, processes: int) -> None:
+        """See `Receiver.sample`."""
+        self._record()
+
+    def file(self, name: str, size: int, mode: int) -> None:
+        """See `Receiver.file`."""
+        if self.delivery is not None:
+            self.delivery.begin(name, size, mode)
+
+    def data(self, offset: int, content: bytes) -> None:
+        """See `Receiver.data`."""
+        if self.delivery is not None:
+            self.delivery.write(offset, content)
+
+    def progress(self, now: Progress) -> None:
+        """The build is here."""
+        self._close_phase(now.phase)
+        self._current = now
+        self.observer.progress(now)
+        self._record()
+
+    def phases(self) -> list[dict[str, object]]:
+        """How long each phase took, in the order in which they began."""
+        self._close_phase("")
+        return [{"phase": phase, "seconds": round(seconds, 3)} for phase, seconds in self._seconds.items()]
+
+    def resources(self, began: float) -> dict[str, object]:
+        """What the build used, for the record."""
+        used = dataclasses.asdict(self.outcome)
+        del used["status"], used["signal"], used["stopped_by"]
+        return {**used, "wall_seconds": round(time.monotonic() - began, 3)}
+
+    @property
+    def tail(self) -> Sequence[str]:
+        """The last lines of the log."""
+        return self.log.tail
+
+    def _close_phase(self, next_phase: str) -> None:
+        now = time.monotonic()
+        if self._current is not None and self._current.phase != next_phase:
+            self._seconds[self._current.phase] = self._seconds.get(self._current.phase, 0.0) + now - self._since
+        if self._current is None or self._current.phase != next_phase:
+            self._since = now
+
+    def _record(self) -> None:
+        now = time.monotonic()
+        if self._current is None or self._current == self._told or now - self._recorded < _RECORD_SECONDS:
+            return
+        self.claim.update(
+            phase=self._current.phase,
+            progress=round(self._current.fraction, 3),
+            progress_detail=without_credentials(self._current.detail)[:200],
+        )
+        self._recorded, self._told = now, self._current
+
+
+@dataclass(frozen=True)
+class _Output:
+    """What a tool's judge looks at."""
+
+    delivery: Delivery
+    tail: Sequence[str]
+
+    @property
+    def files(self) -> Mapping[str, int]:
+        return self.delivery.sizes
+
+    def read(self, name: str, limit: int) -> bytes:
+        return self.delivery.read(name, limit)
+
+
+def _manifest(job: Job, result: tool.Result) -> bytes:
+    packages = sorted((dataclasses.asdict(each) for each in result.packages), key=lambda each: tuple(each.values()))
+    content = {"name": job.name, "arch": job.arch, "image_type": job.image_type, "packages": packages}
+    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _told(error: ImagerError) -> dict[str, object]:
+    cause = error.cause if isinstance(error, BuildError) else "internal"
+    return {
+        "error": without_credentials(error.message),
+        "error_cause": cause,
+        "error_remedy": without_credentials(error.remedy),
+    }
