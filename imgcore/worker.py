@@ -14,10 +14,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from imgcore import progress, tool
 from imgcore.buildlog import BuildLog, without_credentials
+from imgcore.claim import Claim
 from imgcore.config import Config
 from imgcore.delivery import Delivery, discard, place
 from imgcore.errors import BuildError, Cancelled, ImagerError
@@ -25,7 +27,6 @@ from imgcore.executor import Executor, Limits, Outcome, Task
 from imgcore.job import Job, Status
 from imgcore.progress import Observer, Progress, Silent
 from imgcore.request import Request
-from imgcore.spool import Claim
 from imgcore.tool.diagnosis import stopped
 
 __all__ = ["Worker"]
@@ -77,11 +78,11 @@ class Worker:
                 changes |= self._deliver_log(job, recorder)
             changes |= {"phases": recorder.phases(), "resources": recorder.resources(began)}
         try:
-            return claim.finish(status, reason=str(changes.get("error", "")), **changes)
+            return claim.finish(status, str(changes.get("error", "")), "", **changes)
         except Cancelled:  # by somebody else, meanwhile; the record says so
             return claim.job
 
-    def _run(self, job: Job, request: Request, recorder: _Recorder, stop: threading.Event) -> dict[str, object]:
+    def _run(self, job: Job, request: Request, recorder: _Recorder, stop: threading.Event) -> dict[str, Any]:
         used = self._tool()
         requested = int(datetime.fromisoformat(job.requested_at).timestamp()) if job.requested_at else 1
         order = request.order(job.image_id, requested)
@@ -113,7 +114,7 @@ class Worker:
 
     def _publish(
         self, job: Job, delivery: Delivery, result: tool.Result, recorder: _Recorder, warnings: Sequence[str]
-    ) -> dict[str, object]:
+    ) -> dict[str, Any]:
         kinds = {each.name: each.kind for each in result.artifacts}
         for name in set(delivery.sizes) - set(kinds):
             delivery.drop(name)
@@ -145,7 +146,7 @@ class Worker:
             "logfile_url": self._url(job, f"{job.name}.log"),
         }
 
-    def _deliver_log(self, job: Job, recorder: _Recorder) -> dict[str, object]:
+    def _deliver_log(self, job: Job, recorder: _Recorder) -> dict[str, Any]:
         """What a failed job publishes; a disk on which that is not possible either must not hide the failure."""
         try:
             with Delivery(self._config.base_dir, job.prefix, job.image_id) as delivery:
@@ -218,12 +219,12 @@ class _Recorder:
         self.observer.progress(now)
         self._record()
 
-    def phases(self) -> list[dict[str, object]]:
+    def phases(self) -> list[dict[str, Any]]:
         """How long each phase took, in the order in which they began."""
         self._close_phase("")
         return [{"phase": phase, "seconds": round(seconds, 3)} for phase, seconds in self._seconds.items()]
 
-    def resources(self, began: float) -> dict[str, object]:
+    def resources(self, began: float) -> dict[str, Any]:
         """What the build used, for the record."""
         used = dataclasses.asdict(self.outcome)
         del used["status"], used["signal"], used["stopped_by"]
@@ -274,7 +275,7 @@ def _manifest(job: Job, result: tool.Result) -> bytes:
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def _told(error: ImagerError) -> dict[str, object]:
+def _told(error: ImagerError) -> dict[str, Any]:
     cause = error.cause if isinstance(error, BuildError) else "internal"
     return {
         "error": without_credentials(error.message),

@@ -12,11 +12,12 @@ import threading
 from typing import Any
 
 from imgcore import config, request
+from imgcore.claim import Claim
 from imgcore.errors import InputError
 from imgcore.executor import choose
 from imgcore.job import Job, Status
 from imgcore.progress import Observer
-from imgcore.spool import Claim, Spool
+from imgcore.spool import Spool
 from imgcore.worker import Worker
 from RuoteAMQP import Workitem
 

@@ -1,7 +1,8 @@
 """build_ks: validates a kickstart and adds to it what the process asks for.
 
 Reads `image.kickstart`, or `image.ksfile` (relative to the configured `ksstore`), and `image.extra_repos,
-packages, groups, tokenmap`; writes `image.kickstart` and, where it is unset, `image.name`.
+packages, groups, tokenmap`; writes `image.kickstart` and, where they are unset, `image.name` and what the
+kickstart's header says of `image.arch` and `image.image_type`.
 """
 
 from __future__ import annotations
@@ -55,6 +56,9 @@ class ParticipantHandler:
         image["kickstart"] = text
         if not image.get("name"):
             image["name"] = names.name(PurePosixPath(name).stem)
+        for field, value in (("arch", read.header.arch), ("image_type", read.header.image_type)):
+            if value and not image.get(field):
+                image[field] = value
         wid.result = True
 
     def _found(self, image: dict[str, Any]) -> tuple[str, bytes, Path | None]:
@@ -71,7 +75,7 @@ class ParticipantHandler:
         path = names.inside(store, image["ksfile"], "ksfile")
         try:
             with path.open("rb") as file:
-                return path.name, file.read(kickstart.decode.MOST_BYTES + 1), store
+                return path.name, file.read(kickstart.MOST_BYTES + 1), store
         except OSError as error:
             raise InputError(
                 f"field ksfile: {image['ksfile']!r} cannot be read: {error.strerror}", "see what the store has"

@@ -81,10 +81,13 @@ class Result:
 class Output(Protocol):
     """What a run has left: the delivered files and the end of its log."""
 
-    #: Delivered files: relative name to size in bytes.
-    files: Mapping[str, int]
-    #: The last lines of the log, without their times.
-    tail: Sequence[str]
+    @property
+    def files(self) -> Mapping[str, int]:
+        """Delivered files: relative name to size in bytes."""
+
+    @property
+    def tail(self) -> Sequence[str]:
+        """The last lines of the log, without their times."""
 
     def read(self, name: str, limit: int) -> bytes:
         """The first `limit` bytes of a delivered file."""

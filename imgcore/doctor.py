@@ -1,0 +1,143 @@
+"""What this machine can build, and what it lacks for the rest.
+
+Looks at programs and the kernel, changes nothing. The names of packages are Debian's.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from imgcore.config import Config
+from imgcore.executor.choose import user_namespaces_work
+from imgcore.executor.identity import of_caller
+from imgcore.executor.local import DOOR, can_pass_the_door
+
+__all__ = ["Check", "can_build", "examine"]
+
+#: What it is for, the programs, the packages.
+_PROGRAMS = (
+    ("compressed archives (zstd)", ("zstd",), "zstd"),
+    ("compressed archives (xz)", ("xz",), "xz-utils"),
+    ("compressed archives (bzip2)", ("bzip2",), "bzip2"),
+    ("file systems ext2, ext3, ext4", ("mke2fs",), "e2fsprogs"),
+    ("file systems vfat, EFI system partitions", ("mkfs.vfat", "mcopy"), "dosfstools mtools"),
+    ("file system btrfs", ("mkfs.btrfs",), "btrfs-progs"),
+    ("raw disks", ("sfdisk",), "fdisk"),
+    ("boot loader", ("grub-mkimage",), "grub-common"),
+)
+_SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at. `needed`: no image at all without it."""
+
+    subject: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+    needed: bool = False
+
+
+def examine(config: Config) -> list[Check]:
+    """Everything that can be looked at quickly."""
+    return [*_where(config), *_tools(config), *_makers(), *_disk(config)]
+
+
+def can_build(checks: list[Check]) -> bool:
+    """Whether nothing that is needed is missing."""
+    return all(each.ok for each in checks if each.needed)
+
+
+def _where(config: Config) -> Iterator[Check]:
+    root = os.geteuid() == 0
+    namespaces = root or user_namespaces_work()
+    door = not root and can_pass_the_door()
+    ids = of_caller()
+    if config.executor in ("auto", "direct"):
+        detail = (
+            "as root" if root else "in a user namespace" if namespaces else "the kernel refuses user namespaces here"
+        )
+        remedy = "" if namespaces else "use --executor sudo (`make door`), or build as root"
+        yield Check("executor direct", namespaces, detail, remedy, needed=not door)
+        if not root and namespaces:
+            yield Check(
+                "user ids for packages' owners",
+                ids.count > 1,
+                f"{ids.count} in the sandbox",
+                "" if ids.count > 1 else "install uidmap and give the user a range in /etc/subuid and /etc/subgid",
+            )
+    if not root:
+        detail = f"{DOOR} may be used" if door else f"{DOOR} is not there or sudo does not allow it"
+        remedy = "" if door else "only where direct does not work: `make door`"
+        yield Check("executor sudo", door, detail, remedy, needed=config.executor == "sudo")
+
+
+def _tools(config: Config) -> Iterator[Check]:
+    python = "/usr/bin/python3"
+    found = Path(python).exists() and _runs([python, "-c", "import dnf, rpm"])
+    yield Check(
+        "tool builtin: packages by dnf and rpm",
+        found,
+        "Debian's dnf and rpm modules" if found else f"{python} has no dnf and rpm modules",
+        "" if found else "apt install python3-dnf python3-rpm",
+        needed=config.tool == "builtin",
+    )
+    for name, command in config.commands.items():
+        there = shutil.which(command[0]) is not None
+        yield Check(
+            f"tool {name}",
+            there,
+            command[0] if there else f"{command[0]} is not installed",
+            "" if there else "install it, or set its command in imager.conf; the built-in tool needs none of it",
+            needed=config.tool == name,
+        )
+
+
+def _makers() -> Iterator[Check]:
+    search = f"{os.environ.get('PATH', '')}:{_SBIN}"
+    for subject, programs, packages in _PROGRAMS:
+        missing = [each for each in programs if shutil.which(each, path=search) is None]
+        yield Check(
+            subject,
+            not missing,
+            ", ".join(programs) if not missing else f"{', '.join(missing)} not installed",
+            f"apt install {packages}" if missing else "",
+        )
+    for subject, directory, package in (
+        ("boot loader for BIOS", "/usr/lib/grub/i386-pc", "grub-pc-bin"),
+        ("boot loader for UEFI", "/usr/lib/grub/x86_64-efi", "grub-efi-amd64-bin"),
+    ):
+        there = Path(directory).is_dir()
+        yield Check(
+            subject,
+            there,
+            directory if there else f"{directory} is not there",
+            "" if there else f"apt install {package}",
+        )
+
+
+def _disk(config: Config) -> Iterator[Check]:
+    for subject, path in (("spool", config.spool), ("images", config.base_dir), ("package cache", config.cache)):
+        place = next(each for each in (path, *path.parents) if each.exists())
+        writable = os.access(place, os.W_OK)
+        free = shutil.disk_usage(place).free >> 20
+        yield Check(
+            subject,
+            writable,
+            f"{path}, {free:,} MiB free" if writable else f"{place} cannot be written",
+            "" if writable else "choose another place in imager.conf, or correct its owner",
+            needed=True,
+        )
+
+
+def _runs(command: list[str]) -> bool:
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, check=False, env={"PATH": "/usr/bin"}
+    )
+    return done.returncode == 0
