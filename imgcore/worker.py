@@ -86,6 +86,8 @@ class Worker:
         used = self._tool()
         requested = int(datetime.fromisoformat(job.requested_at).timestamp()) if job.requested_at else 1
         order = request.order(job.image_id, requested)
+        # What it takes to get the same bytes again.
+        recorder.claim.update(source_date_epoch=order.source_date_epoch)
         recorder.progress(Progress("prepare"))
         prepared = used.prepare(order)
         recorder.as_built = prepared.as_built

@@ -88,7 +88,7 @@ def command(ks: Path, json_wanted: bool, quiet: bool, verbose: bool, **given: An
     builder.check(built)
     recorder.handle_wi(workitem)
     made.image_id, made.prefix = asked.image_id, asked.prefix
-    with _Interrupts(builder), shown(quiet=quiet or json_wanted, verbose=verbose) as observer:
+    with _Interrupts(builder), shown(quiet=quiet, verbose=verbose) as observer:
         builder.observer = observer
         builder.handle_wi(built)
     job = Spool(config.spool).read(workitem.fields.image.image_id)

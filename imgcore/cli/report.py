@@ -15,13 +15,13 @@ __all__ = ["command"]
 
 
 @click.command("report")
-@click.option("--output", type=click.Path(path_type=Path), help="Where the pages go  [default: report as configured]")
+@click.option("--outdir", type=click.Path(path_type=Path), help="Where the pages go  [default: report as configured]")
 @options.spool
 @options.configuration
 @options.as_json
-def command(output: Path | None, spool: Path | None, config_file: Path | None, json_wanted: bool) -> None:
+def command(outdir: Path | None, spool: Path | None, config_file: Path | None, json_wanted: bool) -> None:
     """Write the status pages: plain files that any browser and any web server can show."""
-    config = options.load(config_file, spool=spool, report=output)
+    config = options.load(config_file, spool=spool, report=outdir)
     site = report.write(Spool(config.spool, create=False), config.report)
     if json_wanted:
         click.echo(json.dumps({"index": str(site.index), "written": site.written, "kept": site.kept}))

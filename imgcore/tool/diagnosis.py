@@ -45,6 +45,8 @@ _SIGNS = (
           "disk-full", "there was no space left: {0}", "make the partition larger, or raise [limits] disk"),
     _sign(r"Cannot allocate memory|MemoryError|Out of memory", "out-of-memory",
           "there was not enough memory: {0}", "raise [limits] memory"),
+    _sign(r"(?:fork|can't start new thread).*(?:Resource temporarily unavailable|retry)|Cannot fork",
+          "too-many-processes", "a process could not be started: {0}", "raise [limits] processes"),
     _sign(r"URLGrabber error: (.*)|Could ?n[o']t resolve host:? ?(\S*)|Cannot download repomd\.xml.*",
           "repository-unreachable", "a repository cannot be reached: {0}",
           "check the repo line's URL, the network and the proxy"),
