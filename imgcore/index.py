@@ -1,0 +1,95 @@
+"""Which job is in which state, as empty files `index/STATE/TIME,ID`: derived from the records, never asked for truth.
+
+Always: the state that a job's record names has an entry for it. A crash can leave one too many (an entry is made
+before the record changes and removed after), never one too few. The names sort by the time of the request, so
+that a listing is in order without reading a record. All of it can be deleted and is made again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from imgcore import atomic
+from imgcore.job import Job, Status
+
+__all__ = ["Index", "entry_name"]
+
+_NOT_DIGITS = re.compile(r"[^0-9]")
+
+
+def entry_name(job: Job) -> str:
+    """The name of the job's entry: the request's time to the microsecond, then the id."""
+    whole, _, fraction = job.requested_at.rstrip("Z").partition(".")
+    return f"{_NOT_DIGITS.sub('', whole):0>14}{fraction:0<6},{job.image_id}"
+
+
+class Index:
+    """The index below the directory `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._places = {status: root / status.name for status in Status}
+
+    def prepare(self) -> None:
+        """Make the directories that are not there."""
+        for place in self._places.values():
+            if not place.is_dir():
+                atomic.make_directory(place)
+
+    def path(self, job: Job, status: Status) -> Path:
+        """Where the entry of `job` is when it is in `status`."""
+        return self._places[status] / entry_name(job)
+
+    def add(self, job: Job, status: Status) -> None:
+        """Make the entry. Raises SpoolError."""
+        path = self.path(job, status)
+        if not path.parent.is_dir():
+            self.prepare()
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
+        except OSError as error:
+            raise atomic.failed(path, error) from error
+
+    def remove(self, job: Job, status: Status) -> None:
+        """Remove the entry; one that stays for now is only one too many."""
+        with contextlib.suppress(OSError):
+            self.path(job, status).unlink()
+
+    def entries(self, status: Status) -> list[str]:
+        """The names of the entries in `status`, in the order of the requests."""
+        try:
+            with os.scandir(self._places[status]) as listing:
+                return sorted(entry.name for entry in listing)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise atomic.failed(self._places[status], error, "read") from error
+
+    def has(self, status: Status, entry: str) -> bool:
+        """Whether the entry of this name is (still) there."""
+        return os.path.lexists(self._places[status] / entry)
+
+    def ids(self, statuses: Iterable[Status]) -> list[str]:
+        """The ids of the jobs in these states, in the order of the requests, each once."""
+        entries = {entry for status in statuses for entry in self.entries(status)}
+        return list(dict.fromkeys(entry.partition(",")[2] for entry in sorted(entries)))
+
+    def by_job(self) -> dict[str, set[tuple[Status, str]]]:
+        """Every entry, as its state and its name, by the id in it."""
+        found: dict[str, set[tuple[Status, str]]] = {}
+        for status in Status:
+            for entry in self.entries(status):
+                found.setdefault(entry.partition(",")[2], set()).add((status, entry))
+        return found
+
+    def discard(self, status: Status, entry: str) -> None:
+        """Remove the entry of this name."""
+        path = self._places[status] / entry
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise atomic.failed(path, error) from error

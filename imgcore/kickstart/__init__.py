@@ -1,0 +1,30 @@
+"""Kickstarts: read, changed without loss, and turned into a plan for the built-in creator.
+
+`read` tells all mistakes at once, each with its line; `augment` adds repositories, packages and groups to a
+text; `plan` decides what is built; `redact` makes a text fit to be published.
+"""
+
+from __future__ import annotations
+
+from imgcore.kickstart.augment import augment
+from imgcore.kickstart.decode import MOST_BYTES, decode
+from imgcore.kickstart.mistakes import KickstartError, Mistake, Place
+from imgcore.kickstart.model import Kickstart
+from imgcore.kickstart.plan import plan
+from imgcore.kickstart.read import read
+from imgcore.kickstart.redact import redact
+from imgcore.kickstart.tokens import with_defaults
+
+__all__ = [
+    "MOST_BYTES",
+    "Kickstart",
+    "KickstartError",
+    "Mistake",
+    "Place",
+    "augment",
+    "decode",
+    "plan",
+    "read",
+    "redact",
+    "with_defaults",
+]

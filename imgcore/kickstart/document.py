@@ -1,0 +1,108 @@
+"""The lines of a kickstart and what each of them is, before anybody asks what it says.
+
+The first pass over the text, for reading and for changing it: it loses nothing (a line keeps its line end)
+and takes a `%` line inside a here-document of a script for the script's own. Lines end at `\\n`, as editors
+count them. A section ends with `%end`; in a file that has no `%end` at all (before Fedora 8) it ends where
+the next one begins.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from imgcore.kickstart.mistakes import Place
+
+__all__ = ["INCLUDES", "SCRIPTS", "SECTIONS", "Line", "Role", "lines_of", "roles"]
+
+SCRIPTS = frozenset({"%pre", "%pre-install", "%post", "%pack", "%traceback", "%onerror"})
+SECTIONS = SCRIPTS | {"%packages", "%prepackages", "%attachment", "%addon", "%anaconda", "%certificate"}
+INCLUDES = frozenset({"%include", "%ksappend"})
+
+_HERE_DOCUMENT = re.compile(r"""(?<!<)<<(-?)[ \t]*(?:"([^"\s]{1,64})"|'([^'\s]{1,64})'|\\?([A-Za-z_]\w{0,63}))""")
+_DELIMITER = re.compile(r"\t*\S{1,64}")
+
+
+class Line(NamedTuple):
+    """A line without its line end, the end, and where it stands."""
+
+    text: str
+    end: str
+    place: Place
+
+
+class Role(NamedTuple):
+    """What a line is: `blank`, `command`, `header`, `body`, `end` or `include`; and the section it is in."""
+
+    kind: str
+    section: str = ""
+
+
+def lines_of(text: str, file: str, outer: int = 0) -> list[Line]:
+    """The lines of `text`; `outer` is the line of the main kickstart that includes them (0: it is the main one)."""
+    lines = []
+    for number, part in enumerate(text.split("\n"), 1):
+        body, end = (part[:-1], "\r\n") if part.endswith("\r") else (part, "\n")
+        lines.append(Line(body, end, Place(file, number, outer or number)))
+    last = lines.pop()
+    if last.text or last.end == "\r\n":
+        # The text does not end with a line end; a lone carriage return is one of the text.
+        lines.append(last._replace(text=last.text + ("\r" if last.end == "\r\n" else ""), end=""))
+    return lines
+
+
+def roles(lines: Sequence[Line], section: str = "") -> Iterator[Role]:
+    """What each line is. `section` is the one that is open before the first line (for an included file)."""
+    literal_until = -1
+    delimiters: _Delimiters | None = None
+    for index, line in enumerate(lines):
+        if index <= literal_until:
+            yield Role("body", section)
+            continue
+        stripped = line.text.strip()
+        word = stripped.split(None, 1)[0] if stripped.startswith("%") else ""
+        if word in INCLUDES:
+            yield Role("include", section)
+        elif word == "%end":
+            yield Role("end", section)
+            section = ""
+        elif word in SECTIONS or (word and not section):
+            section = word
+            yield Role("header", section)
+        elif section:
+            if section in SCRIPTS and "<<" in line.text and not stripped.startswith("#"):
+                delimiters = delimiters or _Delimiters(lines)
+                literal_until = _here_documents_end(lines, index, delimiters)
+            yield Role("body", section)
+        else:
+            yield Role("command" if stripped and not stripped.startswith("#") else "blank")
+
+
+class _Delimiters:
+    """Where the lines are that could end a here-document: as they are, and without their leading tabs."""
+
+    def __init__(self, lines: Sequence[Line]) -> None:
+        self._exact: dict[str, list[int]] = defaultdict(list)
+        self._untabbed: dict[str, list[int]] = defaultdict(list)
+        for index, line in enumerate(lines):
+            if _DELIMITER.fullmatch(line.text):
+                self._exact[line.text].append(index)
+                self._untabbed[line.text.lstrip("\t")].append(index)
+
+    def next(self, word: str, after: int, untabbed: bool) -> int | None:
+        """The first line behind `after` that is `word`."""
+        places = (self._untabbed if untabbed else self._exact).get(word, [])
+        position = bisect_right(places, after)
+        return places[position] if position < len(places) else None
+
+
+def _here_documents_end(lines: Sequence[Line], start: int, delimiters: _Delimiters) -> int:
+    """The last line of the here-documents that begin in line `start`; `start` where there is none."""
+    end = start
+    for match in _HERE_DOCUMENT.finditer(lines[start].text):
+        found = delimiters.next(match[2] or match[3] or match[4], end, bool(match[1]))
+        end = end if found is None else found
+    return end

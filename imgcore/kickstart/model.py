@@ -1,0 +1,91 @@
+"""A kickstart as it was read: frozen data with the place of everything, before anybody decides what to build."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from imgcore.kickstart.mistakes import Place
+
+__all__ = ["Command", "Entry", "Header", "Kickstart", "PackageSection", "ScriptSection", "Section"]
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command line. `values` is what pykickstart makes of it; `given` has the options that the line gives."""
+
+    name: str
+    words: tuple[str, ...]
+    place: Place
+    values: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    #: Attribute in `values` to the option as it is written.
+    given: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of a package list; `kind` is `package`, `group`, `environment` or `module`."""
+
+    name: str
+    place: Place
+    kind: str = "package"
+    excluded: bool = False
+    #: Of a group: `default`, `required` or `all`.
+    include: str = "default"
+
+
+@dataclass(frozen=True)
+class PackageSection:
+    """A %packages section. `options` are those of its header, by their long name without dashes."""
+
+    place: Place
+    options: Mapping[str, str]
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class ScriptSection:
+    """A script; `kind` is the section's name without `%`; `interpreter` and `log` are empty unless given."""
+
+    kind: str
+    body: str
+    place: Place
+    interpreter: str = ""
+    chroot: bool = True
+    error_on_fail: bool = False
+    log: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section whose content is nobody's business here (%addon, %anaconda, %certificate)."""
+
+    kind: str
+    place: Place
+
+
+@dataclass(frozen=True)
+class Header:
+    """The options in mic's comment `# -*-mic2-options-*- -f raw --arch=i586 -*-mic2-options-*-`."""
+
+    image_type: str = ""
+    arch: str = ""
+
+
+@dataclass(frozen=True)
+class Kickstart:
+    """What a kickstart says."""
+
+    name: str
+    #: The whole text with tokens replaced and included files in place; may hold secrets (see `redact`).
+    text: str
+    commands: tuple[Command, ...] = ()
+    packages: tuple[PackageSection, ...] = ()
+    prepackages: tuple[Entry, ...] = ()
+    attachments: tuple[Entry, ...] = ()
+    scripts: tuple[ScriptSection, ...] = ()
+    sections: tuple[Section, ...] = ()
+    header: Header = Header()
+    warnings: tuple[str, ...] = ()

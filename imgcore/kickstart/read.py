@@ -1,0 +1,192 @@
+"""A kickstart is read: from bytes to a `Kickstart`, or to one InputError that tells every mistake.
+
+Nothing in the kickstart is executed, nothing outside the root is opened, and time and memory are bounded
+for any input. What a command asks for is judged by `plan`, not here.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from imgcore.errors import InputError
+from imgcore.kickstart import include, sections
+from imgcore.kickstart.decode import decode
+from imgcore.kickstart.dialect import NotUnderstood, Reader
+from imgcore.kickstart.document import SCRIPTS, SECTIONS, Line, roles
+from imgcore.kickstart.mistakes import KickstartError, Notes, TooMany, nearest, shown
+from imgcore.kickstart.model import (
+    Command,
+    Entry,
+    Header,
+    Kickstart,
+    PackageSection,
+    ScriptSection,
+    Section,
+)
+from imgcore.kickstart.tokens import replacer, unresolved
+
+__all__ = ["read"]
+
+MOST_COMMANDS = 5000
+LONGEST_COMMAND = 65536
+_MIC_OPTIONS = "-*-mic2-options-*-"
+
+
+def read(
+    content: bytes, name: str, *, root: Path | None = None, tokens: Mapping[str, str] | None = None
+) -> Kickstart:
+    """The kickstart in `content`, which messages call `name`.
+
+    `root` is the directory that %include may name files of (None: no includes); a `name` with directories is
+    relative to it. Raises InputError.
+    """
+    name = shown(name, 200)
+    text = decode(content, name)
+    notes = Notes()
+    try:
+        lines = include.expand(text, name, root, replacer(tokens or {}), notes)
+        return _Reading(name, notes).read(lines)
+    except TooMany:
+        raise KickstartError(notes.mistakes, bounded=True) from None
+
+
+@dataclass
+class _Reading:
+    name: str
+    notes: Notes
+    commands: list[Command] = field(default_factory=list)
+    packages: list[PackageSection] = field(default_factory=list)
+    prepackages: list[Entry] = field(default_factory=list)
+    attachments: list[Entry] = field(default_factory=list)
+    scripts: list[ScriptSection] = field(default_factory=list)
+    sections: list[Section] = field(default_factory=list)
+
+    def read(self, lines: Sequence[Line]) -> Kickstart:
+        """Read all lines; raises KickstartError."""
+        self._walk(lines)
+        header = self._header(lines)
+        self.notes.check()
+        if not (self.commands or self.packages or self.scripts or self.prepackages or self.attachments):
+            raise InputError(f"{self.name} has no command and no section", "is it a kickstart?")
+        return Kickstart(
+            name=self.name,
+            text="".join(f"{line.text}{line.end}" for line in lines),
+            commands=tuple(self.commands),
+            packages=tuple(self.packages),
+            prepackages=tuple(self.prepackages),
+            attachments=tuple(self.attachments),
+            scripts=tuple(self.scripts),
+            sections=tuple(self.sections),
+            header=header,
+            warnings=tuple(self.notes.warnings),
+        )
+
+    def _walk(self, lines: Sequence[Line]) -> None:
+        reader = Reader()
+        opened: Line | None = None
+        section = ""
+        body: list[Line] = []
+        unclosed: list[tuple[str, Line]] = []
+        ended = False
+        for line, role in zip(lines, roles(lines), strict=True):
+            if role.kind in ("header", "end") and opened is not None:
+                self._section(section, opened, body)
+                if role.kind == "header":
+                    unclosed.append((section, opened))
+                opened = None
+            elif role.kind == "end":
+                self.notes.mistake(line.place, "%end without a section before it")
+            ended = ended or role.kind == "end"
+            if role.kind == "header":
+                opened, section, body = line, role.section, []
+            elif role.kind == "body":
+                body.append(line)
+            elif role.kind == "command":
+                self._command(reader, line)
+        if opened is not None:
+            self._section(section, opened, body)
+            unclosed.append((section, opened))
+        for section, header in unclosed:
+            if ended:
+                self.notes.mistake(header.place, f"{section} does not end with %end", "add a line %end behind it")
+            else:
+                self.notes.warning(header.place, f"{section} has no %end: read as before Fedora 8")
+
+    def _command(self, reader: Reader, line: Line) -> None:
+        if len(self.commands) >= MOST_COMMANDS:
+            self.notes.mistake(line.place, f"more than {MOST_COMMANDS} commands")
+            raise TooMany
+        if len(line.text) > LONGEST_COMMAND:
+            self.notes.mistake(line.place, f"a line of {len(line.text)} characters")
+            return
+        try:
+            words = shlex.split(line.text, comments=True)
+        except ValueError as error:
+            what = {"No closing quotation": "a quotation mark is not closed"}.get(str(error))
+            what = what or "a command cannot go on in the next line"
+            self.notes.mistake(line.place, what, "write the whole command in one line")
+            return
+        if not words or not words[0]:
+            self.notes.mistake(line.place, "a command without a name")
+            return
+        try:
+            values, given = reader.read(words, line.place.line)
+        except NotUnderstood as error:
+            self.notes.mistake(line.place, str(error))
+            return
+        self.commands.append(Command(words[0], tuple(words), line.place, values, given))
+        token = next((token for word in words if (token := unresolved(word))), "")
+        if token and words[0] in ("repo", "url"):
+            self.notes.mistake(line.place, *_no_value(token, words[0]))
+        elif token:
+            self.notes.warning(line.place, _no_value(token, words[0])[0])
+
+    def _section(self, section: str, header: Line, body: Sequence[Line]) -> None:
+        if section in SCRIPTS:
+            script = sections.script(section, header, body, self.notes)
+            self.scripts.extend([script] if script else [])
+        elif section == "%packages":
+            found = sections.packages(header, body, self.notes)
+            self.packages.extend([found] if found else [])
+        elif section == "%prepackages":
+            self.prepackages.extend(sections.prepackages(header, body, self.notes))
+        elif section == "%attachment":
+            self.attachments.extend(sections.attachments(header, body, self.notes))
+        elif section in SECTIONS:
+            self.sections.append(Section(section.removeprefix("%"), header.place))
+        else:
+            self.notes.mistake(header.place, f"unknown section {shown(section)}{nearest(section, SECTIONS)}")
+
+    def _header(self, lines: Sequence[Line]) -> Header:
+        """mic's options, which are in a comment of one of the first lines."""
+        for line in lines[:20]:
+            parts = line.text.split(_MIC_OPTIONS)
+            if len(parts) < 3 or not line.text.lstrip().startswith("#"):
+                continue
+            try:
+                words = shlex.split(parts[1][:1024])
+            except ValueError:
+                self.notes.warning(line.place, "mic's options are not understood")
+                return Header()
+            return self._mic_options(line, words)
+        return Header()
+
+    def _mic_options(self, line: Line, words: list[str]) -> Header:
+        found = {"image_type": "", "arch": ""}
+        known = {"-f": "image_type", "--format": "image_type", "-A": "arch", "--arch": "arch"}
+        while words:
+            option, equals, value = words.pop(0).partition("=")
+            if option not in known:
+                self.notes.warning(line.place, f"mic's option {shown(option)} is not used")
+                continue
+            if not equals:
+                value = words.pop(0) if words else ""
+            found[known[option]] = value
+        return Header(**found)
+
+
+def _no_value(token: str, command: str) -> tuple[str, str]:
+    return f"token @{token}@ of {command} has no value", f"give one with --tokenmap {token}:VALUE"

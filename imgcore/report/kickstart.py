@@ -1,0 +1,72 @@
+"""A kickstart as numbered lines for a page, with its passwords masked and its parts told apart.
+
+Pages are often readable by more people than the spool is. What is masked: rootpw's and --password's values,
+proxy and other passwords in options (credentials in URLs are masked wherever they stand, see text.visible).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+__all__ = ["KickstartLine", "Kickstart", "listing"]
+
+SHOWN = 2000
+WIDEST = 1000
+MASK = "•••"
+_OPTION = re.compile(
+    r"(--(?:[\w-]*passw(?:or)?d|[\w-]*passphrase|[\w-]*secret)(?:=|\s+))(\"[^\"]*\"|'[^']*'|\S+)", re.IGNORECASE
+)
+_ROOTPW = re.compile(r"^(\s*rootpw\b)(.*)$", re.IGNORECASE)
+_FLAG = re.compile(r"--[\w-]+$")
+
+
+@dataclass(frozen=True)
+class KickstartLine:
+    """One line; `kind` is empty, `comment`, `section` or `include`."""
+
+    number: int
+    text: str
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Kickstart:
+    """What of a kickstart is shown."""
+
+    lines: tuple[KickstartLine, ...]
+    total: int
+    masked: bool
+
+
+def listing(content: bytes) -> Kickstart:
+    """The first lines of the kickstart."""
+    raw = content.decode("utf-8", "backslashreplace").replace("\r\n", "\n").split("\n")
+    if raw and not raw[-1]:
+        raw.pop()
+    lines = []
+    masked = False
+    for number, text in enumerate(raw[:SHOWN], 1):
+        shown = _mask(text[:WIDEST])
+        masked |= shown != text[:WIDEST]
+        if len(text) > WIDEST:
+            shown += f"… ({len(text):,} characters)"
+        lines.append(KickstartLine(number, shown, _kind(text)))
+    return Kickstart(tuple(lines), len(raw), masked)
+
+
+def _kind(text: str) -> str:
+    start = text.lstrip()[:9].casefold()
+    if start.startswith("#"):
+        return "comment"
+    if start.startswith("%include"):
+        return "include"
+    return "section" if start.startswith("%") else ""
+
+
+def _mask(text: str) -> str:
+    match = _ROOTPW.match(text)
+    if match is not None:
+        words = [word if _FLAG.match(word) else MASK for word in match[2].split()]
+        return f"{match[1]} {' '.join(words)}".rstrip()
+    return _OPTION.sub(rf"\1{MASK}", text)

@@ -1,0 +1,71 @@
+"""The template engine: everything that comes from outside is made visible, then escaped, with no exception.
+
+`finalize` sees each value before it is escaped; a template marks nothing as safe. The fingerprint of code and
+templates is part of every job page's, so that pages are written anew after an upgrade.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from imgcore.report import text
+
+__all__ = ["STYLE", "code_fingerprint", "render", "style"]
+
+STYLE = "imager.css"
+_HERE = Path(__file__).parent
+
+
+def _finalize(value: object) -> object:
+    if isinstance(value, Markup):
+        return value
+    if value is None:
+        return ""
+    return text.visible(value if isinstance(value, str) else str(value))
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        auto_reload=False,
+    )
+
+
+@functools.cache
+def style() -> bytes:
+    """The style sheet of all pages."""
+    return (_HERE / STYLE).read_bytes()
+
+
+@functools.cache
+def code_fingerprint() -> str:
+    """Changes with anything that pages are made by."""
+    digest = hashlib.sha256()
+    for path in sorted(_HERE.iterdir()):
+        if path.suffix in (".py", ".j2", ".css"):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def render(template: str, *, root: str, fingerprint: str = "", refresh: int = 0, **values: object) -> bytes:
+    """A page; `root` is the way from it to the index's directory: empty, `../` or `../../`.
+
+    `refresh` is after how many seconds it loads itself anew (0: never).
+    """
+    page = _environment().get_template(template)
+    version = hashlib.sha256(style()).hexdigest()[:12]
+    style_at = f"{root}{STYLE}?{version}"
+    made = page.render(root=root, fingerprint=fingerprint, refresh=refresh, style=style_at, **values)
+    return made.encode("utf-8")

@@ -1,0 +1,382 @@
+"""What stands on the pages, and that nothing from outside gets further than being text."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from imgcore.job import Status
+from imgcore.report import text, write
+from imgcore.spool import Spool
+from tests.support import report_spool as jobs
+from tests.support.html import Page, broken_links, parse
+
+#: Every attribute that our templates use: another one came from outside.
+ATTRIBUTES = {
+    "aria-current", "aria-hidden", "aria-label", "aria-labelledby", "charset", "class", "content", "d", "data-label",
+    "datetime", "focusable", "height", "href", "http-equiv", "id", "lang", "max", "name", "open", "preserveaspectratio",
+    "rel", "role", "scope", "tabindex", "title", "value", "viewbox", "width", "x",
+}  # fmt: skip
+TAGS = {
+    "a", "b", "bdi", "body", "caption", "code", "dd", "details", "div", "dl", "dt", "footer", "h1", "h2", "h3", "head",
+    "header", "html", "li", "link", "main", "mark", "meta", "nav", "p", "path", "pre", "progress", "rect", "section", "span",
+    "summary", "svg", "table", "tbody", "td", "tfoot", "th", "thead", "time", "title", "tr", "ul",
+}  # fmt: skip
+
+
+@dataclass
+class Written:
+    site: Path
+    spool: Spool
+
+    def page(self, image_id: str, name: str = "index.html") -> Page:
+        return parse(self.site / "jobs" / image_id / name)
+
+    @property
+    def index(self) -> Page:
+        return parse(self.site / "index.html")
+
+    @property
+    def pages(self) -> list[Page]:
+        return [parse(path) for path in sorted(self.site.rglob("*.html"))]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Written]:
+    place = tmp_path_factory.mktemp("report")
+    spool = Spool(place / "spool")
+    with jobs.every_state(spool, place / "images"):
+        write(spool, place / "site", now=jobs.NOW)
+        yield Written(place / "site", spool)
+
+
+def squeezed(page: Page) -> str:
+    return " ".join(page.text.split())
+
+
+def assert_sound(page: Page, site: Path) -> None:
+    assert page.faults == []
+    assert {each.tag for each in page.elements} <= TAGS
+    assert {key for each in page.elements for key in each.attributes} <= ATTRIBUTES
+    assert len(page.ids) == len(set(page.ids))
+    assert broken_links(page, site) == []
+    for each in page.elements:
+        for key in ("href", "src"):
+            scheme = urlsplit(each.attributes.get(key, "")).scheme
+            allowed = ("", "data") if each.tag == "link" else ("", "http", "https", "ftp", "file")
+            assert scheme in allowed, each
+    policy = [each.attributes["content"] for each in page.all("meta") if "http-equiv" in each.attributes][0]
+    assert policy.startswith("default-src 'none'; style-src 'self'; img-src 'self' data:")
+
+
+def test_every_page_nests_has_a_strict_policy_and_only_links_that_lead_somewhere(written: Written) -> None:
+    assert len(written.pages) == 12
+    for page in written.pages:
+        assert_sound(page, written.site)
+
+
+def test_no_page_asks_anybody_for_anything_but_the_style_sheet(written: Written) -> None:
+    for page in written.pages:
+        loaded = [each for each in page.all("link") if not each.attributes["href"].startswith("data:")]
+        assert [each.attributes["rel"] for each in loaded] == ["stylesheet"]
+        assert not urlsplit(loaded[0].attributes["href"]).netloc
+    css = (written.site / "imager.css").read_text()
+    assert "url(" not in css
+    assert "@import" not in css
+
+
+def test_tables_have_captions_and_every_header_says_what_it_heads(written: Written) -> None:
+    for page in written.pages:
+        assert len(page.all("table")) == len(page.all("caption"))
+        assert all(each.attributes.get("scope") in ("row", "col") for each in page.all("th"))
+
+
+def test_the_index_has_running_then_queued_then_damaged_then_finished(written: Written) -> None:
+    assert [each.text for each in written.index.all("h2")] == ["Running", "In queue", "Damaged records", "Finished"]
+    order = [each.text for each in written.index.elements if each.attributes.get("class") == "name"]
+    assert order == [
+        "tablet", "watch", "watch", "aside-20251124-060000", "broken-20251124-070000", "device", "slow", "phone", "car", "tv",
+    ]  # fmt: skip
+
+
+def test_the_index_counts_each_state(written: Written) -> None:
+    counts = [
+        " ".join(each.text.split()) for each in written.index.elements if "count " in each.attributes.get("class", "")
+    ]
+    assert counts == [
+        "1 Building", "2 In queue", "1 Done", "1 Done, tested", "2 Failed", "1 Cancelled", "2 Damaged record",
+    ]  # fmt: skip
+
+
+def test_the_index_says_what_runs_how_far_it_is_and_for_how_long(written: Written) -> None:
+    told = squeezed(written.index)
+    assert "install" in told
+    assert "62 %" in told
+    assert "package-9-1.0-1.x86_64 (9 of 14)" in told
+    assert "1 min 10 s" in told
+    assert written.index.all("progress")[0].attributes["value"] == "62"
+
+
+def test_the_index_says_why_jobs_failed_and_what_is_wrong_with_damaged_ones(written: Written) -> None:
+    told = squeezed(written.index)
+    assert "plan.kickstart, line 12: package busybocks is in none of the repositories (base, extra)" in told
+    assert "it is not JSON" in told
+    assert "field progress must be a number between 0 and 1" in told
+
+
+def test_an_empty_spool_says_what_to_do_next(tmp_path: Path) -> None:
+    write(Spool(tmp_path / "spool"), tmp_path / "site")
+    page = parse(tmp_path / "site" / "index.html")
+    assert_sound(page, tmp_path / "site")
+    assert "No job yet" in page.text
+    assert "img build device.ks" in page.text
+
+
+def test_a_failed_job_says_on_top_why_what_to_do_and_what_the_log_says(written: Written) -> None:
+    page = written.page("phone-20251124-103000")
+    assert page.all("h2")[0].text == "Why it failed"
+    top = page.all("section")[0].text
+    assert "package busybocks is in none of the repositories" in top
+    assert "What to do: did you mean busybox?" in top
+    assert "package-missing" in top
+    marked = [each.text for each in page.all("mark")]
+    assert len(marked) == 2  # in the excerpt and in the log
+    assert all(each.startswith("error: plan.kickstart, line 12: package busybocks") for each in marked)
+    cause = next(
+        each
+        for each in page.elements
+        if "cause" in each.attributes.get("class", "").split() and "id" in each.attributes
+    )
+    assert f"#{cause.attributes['id']}" in page.links
+
+
+def test_a_job_that_was_stopped_shows_where_its_log_ends(written: Written) -> None:
+    page = written.page("slow-20251124-080000")
+    assert "Where the log ends" in page.text
+    assert page.all("mark") == []
+    assert "The last 300 of 700 lines" in squeezed(page)
+    assert sum(1 for each in page.elements if re.fullmatch(r"L\d+", each.attributes.get("id", ""))) == 300
+
+
+def test_a_finished_job_lists_its_artifacts_with_size_digest_and_use(written: Written) -> None:
+    page = written.page("device-20251124-110000")
+    told = squeezed(page)
+    assert "1.2 GiB 1,288,490,188 bytes" in told
+    assert "ab" * 32 in told
+    assert "sudo bmaptool copy device-sda.raw /dev/sdX" in told
+    place = (written.spool.root.parent / "images/requests/device-20251124-110000").as_uri()
+    assert f"{place}/device-sda.raw" in page.links
+    assert f"{place}/device-sda.raw.bmap" in page.links
+    assert f"{place}/device.log" in page.links
+
+
+def test_a_finished_job_shows_its_phases_resources_packages_and_history(written: Written) -> None:
+    page = written.page("device-20251124-110000")
+    told = squeezed(page)
+    assert "install 48.9 s 50 %" in told
+    assert "Whole build 1 min 38 s" in told
+    assert "412.0 MiB" in told
+    assert "47 packages in the image" in told
+    assert "package-3 1:1.3-1 x86_64 base" in told
+    assert "IN QUEUE BUILDING claimed worker-1" in told
+    bars = [each for each in page.all("rect") if each.attributes["class"] == "did"]
+    assert len(bars) == 9
+    starts = [float(each.attributes["x"]) for each in bars]
+    assert starts == sorted(starts)
+    assert all(start + float(each.attributes["width"]) <= 1004 for start, each in zip(starts, bars, strict=True))
+
+
+def test_a_job_says_what_was_asked_without_its_secrets(written: Written) -> None:
+    page = written.page("device-20251124-110000")
+    told = squeezed(page)
+    for each in ("raw for x86_64", "RELEASE = 5.1", "--generate-bmap", "strace", "tools", "nightly", "1 h 00 min"):
+        assert each in told
+    assert "http://repo.example.org/extra/" in page.links
+    assert "--tokenmap" in told
+    whole = (written.site / "jobs/device-20251124-110000/index.html").read_text()
+    for secret in ("s3same", "tops3cret", "letmein", "hush"):
+        assert secret not in whole
+
+
+def test_only_what_runs_refreshes_itself_and_it_can_be_held_still(written: Written) -> None:
+    refreshing = {
+        str(page.path.relative_to(written.site))
+        for page in written.pages
+        if any(each.attributes.get("http-equiv") == "refresh" for each in page.all("meta"))
+    }
+    assert refreshing == {"index.html", "jobs/tablet-20251124-115800/index.html"}
+    assert "still.html" in written.page("tablet-20251124-115800").links
+    assert "index.html" in written.page("tablet-20251124-115800", "still.html").links
+
+
+def test_a_running_job_shows_its_phase_and_the_end_of_its_log(written: Written) -> None:
+    page = written.page("tablet-20251124-115800")
+    told = squeezed(page)
+    assert "Now: install" in told
+    assert "install running 46.1 s" in told
+    assert written.spool.log("tablet-20251124-115800").as_uri() in page.links
+
+
+def test_a_cancelled_job_says_why(written: Written) -> None:
+    assert "no longer wanted" in written.page("car-20251124-100000").all("section")[0].text
+
+
+def test_a_damaged_job_shows_what_there_still_is_of_it(written: Written) -> None:
+    page = written.page("broken-20251124-070000")
+    assert "it is not JSON" in page.all("section")[0].text
+    assert "img fsck --repair" in page.text
+    assert "%packages" in page.text
+    assert "IN QUEUE" in page.text
+
+
+def test_a_job_whose_worker_is_gone_says_so(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    jobs.make(spool, "lost-1")
+    pid = os.fork()
+    if pid == 0:
+        spool.start("lost-1")
+        os._exit(0)
+    os.waitpid(pid, 0)
+    write(spool, tmp_path / "site", now=jobs.NOW)
+    assert "Its worker is gone" in parse(tmp_path / "site/jobs/lost-1/index.html").text
+    assert "its worker is gone" in parse(tmp_path / "site/index.html").text
+
+
+def test_times_are_marked_up_as_times(written: Written) -> None:
+    for page in written.pages:
+        for each in page.all("time"):
+            assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", each.attributes["datetime"])
+            assert each.text == each.attributes["datetime"].replace("T", " ")
+    shown = [each.attributes["datetime"] for each in written.page("device-20251124-110000").all("time")]
+    assert shown[:3] == ["2025-11-24T11:00:00Z", "2025-11-24T11:00:04Z", "2025-11-24T11:01:42Z"]
+
+
+def hostile_fields(payload: str) -> dict[str, Any]:
+    return {
+        "name": payload, "arch": payload, "image_type": payload, "prefix": payload, "tokenmap": {payload: payload},
+        "extra_repos": (payload,), "packages": (payload,), "groups": (payload,), "extra_opts": (payload,), "user": payload,
+        "tags": (payload,), "tool": payload, "executor": payload, "reason": payload,
+        "kickstart": f"# {payload}\nrootpw {payload}\n{payload}\n".encode("utf-8", "surrogateescape"),
+    }  # fmt: skip
+
+
+def hostile_changes(payload: str) -> dict[str, Any]:
+    return {
+        "phase": payload, "progress_detail": payload, "phases": ({"phase": payload, "seconds": 1e300},),
+        "files_url": payload, "image_url": payload, "logfile_url": payload, "error": payload, "error_cause": payload,
+        "error_remedy": payload, "warnings": (payload,), "directory": payload, "package_count": 2**80,
+        "artifacts": ({"name": payload, "kind": payload, "size": 2**70, "sha256": payload},
+                      {"name": f"{payload}.raw", "kind": "image", "size": 1, "sha256": payload}),
+        "resources": {"cpu_seconds": 1e300, "peak_memory_bytes": 2**80},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("status", [Status.BUILDING, Status.DONE, Status.ERROR, Status.CANCELLED])
+@pytest.mark.parametrize("number", range(len(jobs.HOSTILE)))
+def test_whatever_a_field_a_log_or_a_kickstart_holds_is_text_on_the_page(
+    tmp_path: Path, number: int, status: Status
+) -> None:
+    payload = jobs.HOSTILE[number]
+    spool = Spool(tmp_path / "spool")
+    jobs.make(spool, "hostile-1", **hostile_fields(payload))
+    spool.log("hostile-1").write_bytes(f"{payload}\nerror: {payload}\n".encode("utf-8", "surrogateescape"))
+    with spool.start("hostile-1", payload) as claim:
+        if status is Status.BUILDING:
+            claim.update(**hostile_changes(payload))
+        else:
+            claim.finish(status, payload, payload, **hostile_changes(payload))
+        write(spool, tmp_path / "site", now=jobs.NOW + timedelta(days=400))
+    for name in ("index.html", "jobs/hostile-1/index.html"):
+        page = parse(tmp_path / "site" / name)
+        assert_sound(page, tmp_path / "site")
+        assert text.visible(payload) in page.text
+        assert page.all("title")[0].text.endswith("· Imager")
+
+
+@pytest.mark.parametrize("payload", jobs.HOSTILE)
+def test_whatever_a_manifest_an_event_or_a_reason_holds_is_text_on_the_page(tmp_path: Path, payload: str) -> None:
+    spool = Spool(tmp_path / "spool")
+    jobs.finished(spool, "hostile-1", tmp_path / "images")
+    packages = [{key: payload for key in ("name", "epoch", "version", "release", "arch", "repository")}]
+    place = Path(spool.read("hostile-1").directory)
+    (place / "hostile-1.manifest.json").write_text(json.dumps({"packages": packages}))
+    event = {"time": payload, "host": payload, "pid": payload, "from": payload, "to": payload, "reason": payload,
+             "who": payload, "seq": 9}  # fmt: skip
+    with (spool.directory("hostile-1") / "events.jsonl").open("a") as file:
+        file.write(json.dumps(event) + "\nno event\n")
+    jobs.make(spool, "hostile-2")
+    spool.set_aside("hostile-2", payload)
+    jobs.make(spool, "hostile-3")
+    (spool.directory("hostile-3") / "job.json").write_text(json.dumps({"image_id": payload}))
+    write(spool, tmp_path / "site", now=jobs.NOW)
+    for page in (parse(path) for path in sorted((tmp_path / "site").rglob("*.html"))):
+        assert_sound(page, tmp_path / "site")
+    page = parse(tmp_path / "site/jobs/hostile-1/index.html")
+    assert text.visible(payload) in page.text
+    assert "1 damaged line left out" in page.text
+
+
+@pytest.mark.parametrize("scheme", ["javascript:alert(1)", "data:text/html,x", "http://ann:pw@h/"])
+def test_urls_of_the_record_that_are_no_links_are_text(tmp_path: Path, scheme: str) -> None:
+    spool = Spool(tmp_path / "spool")
+    jobs.finished(spool, "d-1", tmp_path / "images", extra_repos=(scheme,))
+    with spool.edit("d-1") as edit:
+        edit.update(files_url=scheme, image_url=scheme, logfile_url=scheme)
+    write(spool, tmp_path / "site", now=jobs.NOW)
+    page = parse(tmp_path / "site/jobs/d-1/index.html")
+    assert not [each for each in page.links if each.startswith(scheme[:8])]
+    assert text.visible(scheme) in page.text
+
+
+def test_names_of_artifacts_are_quoted_in_links_and_cannot_climb(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    jobs.finished(spool, "d-1", tmp_path / "images")
+    names = ("a b#c?d.raw", "../up.raw", "/root.raw", "sub/e.raw", "a%2fb")
+    with spool.edit("d-1") as edit:
+        edit.update(
+            files_url="https://files.example.org/x",
+            artifacts=tuple({"name": name, "kind": "image", "size": 1, "sha256": ""} for name in names),
+        )
+    write(spool, tmp_path / "site", now=jobs.NOW)
+    links = parse(tmp_path / "site/jobs/d-1/index.html").links
+    assert [each for each in links if each.startswith("https://files.example.org/x/")] == [
+        "https://files.example.org/x/a%20b%23c%3Fd.raw",
+        "https://files.example.org/x/sub/e.raw",
+        "https://files.example.org/x/a%252fb",
+    ]
+
+
+def test_finished_jobs_that_the_index_has_no_room_for_are_on_the_page_of_their_month(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    for number in range(104):
+        image_id = f"old-{number:03}"
+        jobs.make(spool, image_id)
+        with spool.edit(image_id) as edit:
+            edit.move(Status.CANCELLED, finished_at=f"2025-{9 + number // 60:02}-01T00:00:{number % 60:02}Z")
+    write(spool, tmp_path / "site", now=jobs.NOW)
+    index = parse(tmp_path / "site/index.html")
+    assert len([each for each in index.elements if each.attributes.get("class") == "name"]) == 100
+    assert "months/2025-09.html" in index.links
+    assert "The newest 100 of 104 finished jobs" in index.text
+    month = parse(tmp_path / "site/months/2025-09.html")
+    assert_sound(month, tmp_path / "site")
+    assert len([each for each in month.elements if each.attributes.get("class") == "name"]) == 60
+
+
+def test_a_log_of_a_million_lines_makes_a_small_page(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    jobs.make(spool, "long-1")
+    spool.log("long-1").write_bytes(b"2025-11-24T06:59:12.123Z a line of the log with some words in it\n" * 1_000_000)
+    write(spool, tmp_path / "site", now=jobs.NOW)
+    path = tmp_path / "site/jobs/long-1/index.html"
+    assert path.stat().st_size < 150_000
+    assert "The last 300 of 1,000,000 lines" in parse(path).text

@@ -1,0 +1,273 @@
+"""How the site is kept: replaced, kept, removed; interrupted, written by two, in the way of others."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from imgcore.errors import InputError, SpoolError
+from imgcore.job import Status
+from imgcore.report import site, write
+from imgcore.spool import Spool
+from tests.support import report_spool as jobs
+from tests.support.html import broken_links, parse
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    spool = Spool(tmp_path / "spool")
+    jobs.finished(spool, "d-1", tmp_path / "images")
+    jobs.make(spool, "w-1")
+    return spool
+
+
+def state(target: Path) -> dict[str, tuple[int, int]]:
+    """Which file (inode) of which time each page is."""
+    return {
+        str(path.relative_to(target)): (path.stat().st_ino, path.stat().st_mtime_ns)
+        for path in sorted(target.rglob("*.*"))
+    }
+
+
+def content(target: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(target)): path.read_bytes() for path in sorted(target.rglob("*.*")) if path.is_file()
+    }
+
+
+def test_the_first_time_everything_is_written_the_second_time_nothing(spool: Spool, tmp_path: Path) -> None:
+    target = tmp_path / "site"
+    first = write(spool, target, now=jobs.NOW)
+    assert first == site.Site(target / "index.html", written=3, kept=0, removed=0)
+    before = state(target)
+    assert write(spool, target) == site.Site(target / "index.html", written=0, kept=3, removed=0)
+    assert state(target) == before
+
+
+def test_a_page_of_a_job_at_rest_is_not_even_made_again(
+    spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(spool, tmp_path / "site", now=jobs.NOW)
+    made: list[str] = []
+    real = site.jobview.page
+    monkeypatch.setattr(
+        site.jobview, "page", lambda spool, job, now: made.append(job.image_id) or real(spool, job, now)
+    )
+    write(spool, tmp_path / "site", now=jobs.NOW)
+    assert made == []
+    with spool.edit("w-1") as edit:
+        edit.update(tags=("urgent",))
+    write(spool, tmp_path / "site", now=jobs.NOW)
+    assert made == ["w-1"]
+
+
+@pytest.mark.parametrize("changed", ["record", "log", "kickstart", "manifest", "history"])
+def test_whatever_of_a_job_changes_its_page_changes(spool: Spool, tmp_path: Path, changed: str) -> None:
+    target = tmp_path / "site"
+    write(spool, target, now=jobs.NOW)
+    before = content(target)
+    place = spool.directory("d-1")
+    if changed == "record":
+        with spool.edit("d-1") as edit:
+            edit.update(warnings=("something new",))
+    else:
+        path = {
+            "log": place / "build.log",
+            "kickstart": place / "kickstart.ks",
+            "manifest": Path(spool.read("d-1").directory) / "d-1.manifest.json",
+            "history": place / "events.jsonl",
+        }[changed]
+        with path.open("a") as file:
+            file.write("something new\n")
+    done = write(spool, target, now=jobs.NOW)
+    assert done.written >= 1
+    after = content(target)
+    assert after["jobs/d-1/index.html"] != before["jobs/d-1/index.html"]
+    assert after["jobs/w-1/index.html"] == before["jobs/w-1/index.html"]
+
+
+def test_an_incremental_site_is_the_same_as_a_new_one(spool: Spool, tmp_path: Path) -> None:
+    write(spool, tmp_path / "site", now=jobs.NOW)
+    with spool.start("w-1") as claim:
+        write(spool, tmp_path / "site", now=jobs.NOW)
+        claim.finish(Status.ERROR, "no", error="no")
+    jobs.make(spool, "w-2")
+    write(spool, tmp_path / "site", now=jobs.NOW)
+    write(spool, tmp_path / "new", now=jobs.NOW)
+    assert content(tmp_path / "site") == content(tmp_path / "new")
+
+
+def test_pages_of_jobs_that_are_gone_are_removed(spool: Spool, tmp_path: Path) -> None:
+    target = tmp_path / "site"
+    write(spool, target, now=jobs.NOW)
+    spool.set_aside("d-1", "no longer wanted")
+    done = write(spool, target, now=jobs.NOW)
+    assert done.removed == 1
+    assert not (target / "jobs/d-1").exists()
+    assert (target / "jobs/w-1/index.html").exists()
+
+
+def test_the_still_page_goes_when_the_job_has_ended(spool: Spool, tmp_path: Path) -> None:
+    target = tmp_path / "site"
+    with spool.start("w-1") as claim:
+        write(spool, target, now=jobs.NOW)
+        assert (target / "jobs/w-1/still.html").exists()
+        claim.finish(Status.ERROR, error="no")
+    write(spool, target, now=jobs.NOW)
+    assert not (target / "jobs/w-1/still.html").exists()
+
+
+def test_what_is_not_ours_is_neither_replaced_nor_removed(spool: Spool, tmp_path: Path) -> None:
+    target = tmp_path / "site"
+    write(spool, target, now=jobs.NOW)
+    mine = [
+        target / "jobs/notes/index.html",
+        target / "jobs/notes.txt",
+        target / "about.html",
+        target / "months/a.html",
+    ]
+    for path in mine:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("<p>mine")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "index.html").write_bytes((target / "index.html").read_bytes())
+    (target / "jobs/linked").symlink_to(elsewhere)
+    write(spool, target, now=jobs.NOW)
+    assert [path.read_text() for path in mine] == ["<p>mine"] * 4
+    assert (elsewhere / "index.html").exists()
+
+
+def test_somebody_elses_index_is_refused_in_one_sentence(spool: Spool, tmp_path: Path) -> None:
+    (tmp_path / "www").mkdir()
+    (tmp_path / "www/index.html").write_text("<h1>My home page</h1>")
+    with pytest.raises(InputError, match="is not a page of Imager's"):
+        write(spool, tmp_path / "www")
+    assert (tmp_path / "www/index.html").read_text() == "<h1>My home page</h1>"
+
+
+@pytest.mark.parametrize("left", [b"", b"\0" * 4096, None])
+def test_a_page_cut_off_by_a_power_cut_is_made_again(spool: Spool, tmp_path: Path, left: bytes | None) -> None:
+    target = tmp_path / "site"
+    write(spool, target, now=jobs.NOW)
+    whole = content(target)
+    for name in ("index.html", "jobs/d-1/index.html"):
+        (target / name).write_bytes(whole[name][:900] if left is None else left)
+    write(spool, target, now=jobs.NOW)
+    assert content(target) == whole
+
+
+def test_where_nothing_can_be_written_an_error_names_the_place_and_a_remedy(spool: Spool, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SpoolError, match=r"report cannot be written: .*file") as caught:
+        write(spool, tmp_path / "file")
+    assert caught.value.remedy
+    assert "\n" not in str(caught.value)
+
+
+_WRITER = """
+import sys
+from pathlib import Path
+from imgcore.report import write
+from imgcore.spool import Spool
+write(Spool(Path(sys.argv[1])), Path(sys.argv[2]))
+"""
+
+
+def test_two_writers_at_once_do_no_harm(spool: Spool, tmp_path: Path) -> None:
+    target = tmp_path / "site"
+    for number in range(12):
+        jobs.make(spool, f"many-{number}")
+    writers = [
+        subprocess.Popen([sys.executable, "-c", _WRITER, str(spool.root), str(target)], stderr=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    for each in writers:
+        _, said = each.communicate(timeout=60)
+        assert (each.returncode, said) == (0, b"")
+    write(spool, tmp_path / "alone")
+    assert content(target) == content(tmp_path / "alone")
+
+
+def killed_writer(spool: Spool, target: Path, renames: int) -> bool:
+    """Whether a writer that is killed (SIGKILL) after so many renames came to its end before."""
+    pid = os.fork()
+    if pid == 0:
+        left = [renames]
+        real = Path.rename
+
+        def rename(self: Path, other: Path) -> Path:
+            if not left[0]:
+                os.kill(os.getpid(), signal.SIGKILL)
+            left[0] -= 1
+            return real(self, other)
+
+        Path.rename = rename  # type: ignore[method-assign,assignment]
+        write(spool, target, now=jobs.NOW)
+        os._exit(0)
+    return os.waitpid(pid, 0)[1] == 0
+
+
+def test_after_a_kill_before_any_replacement_no_page_is_half_and_the_next_writer_completes_the_site(
+    spool: Spool, tmp_path: Path
+) -> None:
+    write(spool, tmp_path / "before", now=jobs.NOW)
+    spool.set_aside("w-1", "gone")
+    jobs.make(spool, "w-2")
+    with spool.edit("d-1") as edit:
+        edit.update(warnings=("new",))
+    write(spool, tmp_path / "after", now=jobs.NOW)
+    kills = 0
+    while True:
+        target = tmp_path / f"site-{kills}"
+        shutil.copytree(tmp_path / "before", target)
+        ended = killed_writer(spool, target, kills)
+        for path in target.rglob("[!.]*.html"):
+            page = parse(path)
+            assert page.faults == []
+            assert broken_links(page, target) == []
+        write(spool, target, now=jobs.NOW)
+        assert content(target) == content(tmp_path / "after")
+        if ended:
+            break
+        kills += 1
+    assert kills == 3  # the pages of d-1 and w-2, the index
+
+
+def test_a_reader_never_finds_half_a_page(spool: Spool, tmp_path: Path) -> None:
+    target = tmp_path / "site"
+    write(spool, target, now=jobs.NOW)
+    stop = threading.Event()
+    halves: list[bytes] = []
+
+    def read() -> None:
+        while not stop.is_set():
+            found = (target / "jobs/w-1/index.html").read_bytes()
+            if not found.startswith(b"<!DOCTYPE html>") or not found.rstrip().endswith(b"-->"):
+                halves.append(found)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        for number in range(40):
+            with spool.edit("w-1") as edit:
+                edit.update(tags=(f"t{number}" * 500,))
+            write(spool, target, now=jobs.NOW)
+    finally:
+        stop.set()
+        reader.join()
+    assert halves == []
+
+
+def test_a_job_that_is_removed_while_the_report_is_written_is_passed_over(
+    spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "ids", lambda *statuses: ["d-1", "gone-1", "not a name", "w-1"])
+    assert write(spool, tmp_path / "site", now=jobs.NOW).written == 3
