@@ -23,12 +23,16 @@ class DamagedJob:
 
 
 def move(directory: Path, damaged: Path, reason: str) -> Path:
-    """Move a job's directory below `damaged`; where it is now. The job's lock is held. Raises SpoolError."""
+    """Move a job's directory (or what stands in its place) below `damaged`; where it is now. Raises SpoolError.
+
+    The job's lock is held.
+    """
     target, number = damaged / directory.name, 1
     while os.path.lexists(target):
         number += 1
         target = damaged / f"{directory.name}.{number}"
-    atomic.replace(directory / _REASON, f"{' '.join(reason.split())}\n".encode("utf-8", "backslashreplace"))
+    if directory.is_dir() and not directory.is_symlink():
+        atomic.replace(directory / _REASON, f"{' '.join(reason.split())}\n".encode("utf-8", "backslashreplace"))
     atomic.make_directory(damaged)
     try:
         directory.rename(target)

@@ -14,6 +14,7 @@ import os
 import pwd
 import re
 import secrets
+import time
 from pathlib import Path
 from types import TracebackType
 
@@ -22,6 +23,8 @@ from imgcore.errors import SpoolError
 __all__ = ["Slot", "append", "failed", "is_stray", "make_directory", "replace", "sync_directory", "write_new"]
 
 _STRAY = re.compile(r"^\..+\.[0-9a-f]{12}\.tmp$")
+#: How long a replacement may wait for the sync of its directory; what ext4 gives itself for all else.
+SETTLE_SECONDS = 5.0
 _READ_SIZE = 1 << 20
 
 
@@ -49,6 +52,7 @@ class Slot:
         self._mode = mode
         self._seen = -1
         self._settled = True
+        self._settled_at = time.monotonic()
         try:
             self._directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
@@ -93,8 +97,9 @@ class Slot:
     def put(self, content: bytes, *, settle: bool = True) -> None:
         """Replace the file.
 
-        Without `settle` the directory is not synced now, but before the next replacement or at `close`: a power
-        failure until then can bring back the old version, whole. That is for what the next moment replaces again.
+        Without `settle` the directory is not synced now, but with a later replacement, SETTLE_SECONDS on at most, or
+        at `close`: a power failure until then can bring back an older version, whole. That is for what the next
+        moment replaces again, such as progress.
         """
         temporary = f".{self._name}.{secrets.token_hex(6)}.tmp"
         descriptor = -1
@@ -103,21 +108,16 @@ class Slot:
             descriptor = os.open(temporary, flags, self._mode, dir_fd=self._directory)
             _write(descriptor, content)
             os.fsync(descriptor)
-            # After the fsync above: on a journalling file system that has taken the last rename along, so that
-            # this one has nothing left to write.
-            self.settle()
             os.rename(temporary, self._name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
-        except (OSError, SpoolError) as error:
+        except OSError as error:
             if descriptor >= 0:
                 os.close(descriptor)
                 with contextlib.suppress(OSError):
                     os.unlink(temporary, dir_fd=self._directory)
-            if isinstance(error, OSError):
-                raise failed(self.path, error) from error
-            raise
+            raise failed(self.path, error) from error
         self._see(descriptor)
         self._settled = False
-        if settle:
+        if settle or time.monotonic() - self._settled_at >= SETTLE_SECONDS:
             self.settle()
 
     def settle(self) -> None:
@@ -128,6 +128,7 @@ class Slot:
             except OSError as error:
                 raise failed(self.path.parent, error) from error
             self._settled = True
+            self._settled_at = time.monotonic()
 
     def close(self) -> None:
         """Settle and let go. Can be repeated."""

@@ -95,8 +95,8 @@ class Claim:
     def update(self, **changes: Any) -> Job:
         """Change fields but not the state: one replacement of the record and nothing else.
 
-        A power failure can bring back the version before; a crash of the process cannot. Raises InputError,
-        SpoolError.
+        A power failure can bring back a version of some seconds before; a crash of the process cannot. Raises
+        InputError, SpoolError.
         """
         with self._guard, self._record.lock.held():
             self.job = self._record.update(changes, settle=False)

@@ -53,6 +53,8 @@ class Config:
     memory_bytes: int = 0
     processes: int = 8192
     disk_bytes: int = 32 * 2**30
+    #: What the working files of a job are kept in: `memory`, or `disk` (needs root).
+    scratch: str = "memory"
     log_bytes: int = 2**30
     #: Seconds that a build may take.
     timeout: float = 4 * 3600
@@ -109,6 +111,7 @@ _OPTIONS: dict[str, dict[str, Callable[[str], object]]] = {
         "memory": parse_size,
         "processes": int,
         "disk": parse_size,
+        "scratch": _one_of("memory", "disk"),
         "log": parse_size,
         "timeout": parse_duration,
     },

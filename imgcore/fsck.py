@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imgcore import atomic, history, names, record
+from imgcore import aside, atomic, history, names, record
 from imgcore.errors import InputError, SpoolError
 from imgcore.index import entry_name
 from imgcore.job import Artifact, Job, Status
@@ -76,8 +76,10 @@ def check(
 
 def _strays_being_made(spool: Spool) -> Iterator[Finding]:
     place = spool.root / "tmp"
+    if not place.is_dir() or not any(place.iterdir()):
+        return
     with spool.making(alone=True):
-        left = sorted(place.iterdir()) if place.is_dir() else []
+        left = sorted(place.iterdir())
     for path in left:
         yield Finding("stray-file", "", path, f"{path} was left by a process that ended while it made a job", True)
 
@@ -282,6 +284,9 @@ def _mend_index(spool: Spool, finding: Finding) -> None:
 
 def _remove(spool: Spool, finding: Finding) -> str:
     path = finding.path
+    if path.parent == spool.root / "jobs":
+        # Somebody put it there, and may want it back.
+        return f"{path} is now {aside.move(path, spool.root / 'damaged', finding.sentence)}"
     in_job = path.parent.parent == spool.root / "jobs"
     with spool.making(alone=True), _locked(path.parent) if in_job else contextlib.nullcontext():
         try:

@@ -8,6 +8,7 @@ that a listing is in order without reading a record. All of it can be deleted an
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 from collections.abc import Iterable
@@ -16,8 +17,10 @@ from pathlib import Path
 from imgcore import atomic
 from imgcore.job import Job, Status
 
-__all__ = ["Index", "entry_name"]
+__all__ = ["Index", "entry_name", "id_of"]
 
+#: Behind fourteen digits of time, six of its fraction, and the comma.
+_ID_AT = 21
 _NOT_DIGITS = re.compile(r"[^0-9]")
 
 
@@ -25,6 +28,11 @@ def entry_name(job: Job) -> str:
     """The name of the job's entry: the request's time to the microsecond, then the id."""
     whole, _, fraction = job.requested_at.rstrip("Z").partition(".")
     return f"{_NOT_DIGITS.sub('', whole):0>14}{fraction:0<6},{job.image_id}"
+
+
+def id_of(entry: str) -> str:
+    """The id in the name of an entry."""
+    return entry[_ID_AT:]
 
 
 class Index:
@@ -75,15 +83,17 @@ class Index:
 
     def ids(self, statuses: Iterable[Status]) -> list[str]:
         """The ids of the jobs in these states, in the order of the requests, each once."""
-        entries = {entry for status in statuses for entry in self.entries(status)}
-        return list(dict.fromkeys(entry.partition(",")[2] for entry in sorted(entries)))
+        lists = [self.entries(status) for status in statuses]
+        # Sorted already; merging is for more than one state only.
+        entries = lists[0] if len(lists) == 1 else sorted(itertools.chain.from_iterable(lists))
+        return list(dict.fromkeys(entry[_ID_AT:] for entry in entries))
 
     def by_job(self) -> dict[str, set[tuple[Status, str]]]:
         """Every entry, as its state and its name, by the id in it."""
         found: dict[str, set[tuple[Status, str]]] = {}
         for status in Status:
             for entry in self.entries(status):
-                found.setdefault(entry.partition(",")[2], set()).add((status, entry))
+                found.setdefault(entry[_ID_AT:], set()).add((status, entry))
         return found
 
     def discard(self, status: Status, entry: str) -> None:

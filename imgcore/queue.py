@@ -12,7 +12,7 @@ from pathlib import Path
 from imgcore import aside
 from imgcore.claim import Claim
 from imgcore.errors import InputError, SpoolError
-from imgcore.index import Index
+from imgcore.index import Index, id_of
 from imgcore.job import Status
 from imgcore.record import DamagedRecord, Record
 
@@ -66,7 +66,7 @@ class Queue:
     def _take(self, entry: str, worker: str, busy: list[str] | None) -> Claim | None:
         """The job behind an entry; where somebody has it locked and `busy` is given, it goes there instead."""
         try:
-            record = Record(self._jobs / entry.partition(",")[2], self._index)
+            record = Record(self._jobs / id_of(entry), self._index)
         except FileNotFoundError:
             return None  # about to be put in place, or nothing: that is fsck's to say
         taken: Claim | None = None

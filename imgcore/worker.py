@@ -166,7 +166,13 @@ class Worker:
 
     def _limits(self, request: Request) -> Limits:
         config = self._config
-        return Limits(config.memory_bytes, config.processes, config.disk_bytes, request.timeout or config.timeout)
+        return Limits(
+            memory_bytes=config.memory_bytes,
+            processes=config.processes,
+            disk_bytes=config.disk_bytes,
+            seconds=request.timeout or config.timeout,
+            scratch=config.scratch,
+        )
 
     def _place(self, job: Job) -> Path:
         return place(self._config.base_dir, job.prefix, job.image_id)

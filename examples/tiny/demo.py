@@ -71,7 +71,7 @@ def main() -> None:
         print("\nthis user cannot build alone here: putting the door in place (make door)", flush=True)
         run("make", "door")
     records = {image_type: build(image_type, repository) for image_type in TYPES}
-    run(IMG, "report", "--spool", SPOOL, "--outdir", PLACE / "report")
+    run(IMG, "report", "--spool", SPOOL, "--outdir", PLACE / "report", output=subprocess.PIPE)
 
     print("\nimages")
     for image_type, record in records.items():

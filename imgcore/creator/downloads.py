@@ -12,12 +12,13 @@ against the repository's checksum again: scripts of other jobs can write there.
 from __future__ import annotations
 
 import fcntl
-import functools
 import hashlib
+import itertools
 import os
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from imgcore.progress import Progress
 __all__ = ["fetch"]
 
 _PIECE = 1 << 20
+#: librepo's mark on a file that it has begun.
+_MARK = "user.Librepo.DownloadInProgress"
 
 
 def fetch(build: Build, sources: Sources, packages: Sequence[Any]) -> dict[Any, Path]:
@@ -54,13 +57,17 @@ def fetch(build: Build, sources: Sources, packages: Sequence[Any]) -> dict[Any, 
         missing = [package for package, whole in zip(list(wanted), good, strict=True) if not whole]
     build.say(f"{total - len(missing)} of {total} packages ({size / 1e6:.1f} MB) are in the cache")
     with _lock_file(cache / "lock") as lock:
-        reporter = _Reporter(build, total, total - len(missing))
+        done = itertools.count(total - len(missing) + 1)
+
+        def count(package: Any) -> None:
+            build.announce(Progress("download", next(done), total, str(package)))
+
         while missing:
             mine = [package for package in missing if _try_lock(lock, package)]
             try:
                 # Another job may have put it there since we looked.
                 needed = [package for package in mine if not _is_whole(package, wanted[package])]
-                _load(build, sources, needed, wanted, reporter)
+                _load(build, sources, needed, wanted, count)
             finally:
                 for package in mine:
                     fcntl.lockf(lock, fcntl.LOCK_UN, 1, _byte(package))
@@ -138,41 +145,98 @@ def _wait(build: Build, lock: int, package: Any) -> None:
     fcntl.lockf(lock, fcntl.LOCK_UN, 1, _byte(package))
 
 
-class _Reporter:
-    """Counts what has been loaded."""
+class _Transfer:
+    """One package on its way. librepo forgets a broken transfer's data: `failed` saves it first, for the next try."""
 
-    def __init__(self, build: Build, total: int, done: int) -> None:
-        self.build, self.total, self.done = build, total, done
+    def __init__(self, package: Any, goal: Path, count: Callable[[Any], None]) -> None:
+        self.package, self.goal, self.count = package, goal, count
+        self.partial = goal.parent / "partial" / goal.name
+        self.saved = self.partial.with_suffix(".saved")
+        self.reason = ""
 
-    def ended(self, package: Any, problem: str | None) -> int:
-        """What librepo calls for each package; 0 tells it to go on."""
+    def ended(self, problem: str | None) -> int:
+        """Called by librepo at the end of the transfer; 0 tells it to go on."""
         if not problem:
-            self.done += 1
-            self.build.announce(Progress("download", self.done, self.total, str(package)))
+            self.count(self.package)
         return 0
 
+    def failed(self, reason: str) -> int:
+        """Called by librepo for each mirror that failed, while what it sent is still there."""
+        self.reason = reason
+        if "Curl error" in reason and _size(self.partial) > _size(self.saved):
+            shutil.copyfile(self.partial, self.saved)
+        return 0
 
-def _load(
-    build: Build, sources: Sources, packages: Sequence[Any], wanted: dict[Any, Path], reporter: _Reporter
-) -> None:
-    if not packages:
-        return
+    def prepare(self) -> None:
+        """Put what an earlier try saved where librepo goes on from."""
+        if _size(self.saved) > _size(self.partial):
+            self.saved.replace(self.partial)
+            # librepo only goes on with what bears its mark; file systems without marks start anew.
+            with suppress(OSError):
+                os.setxattr(self.partial, _MARK, b"")
+        self.saved.unlink(missing_ok=True)
+
+    def give_up(self) -> None:
+        """Forget data that turned out to be wrong."""
+        self.partial.unlink(missing_ok=True)
+        self.saved.unlink(missing_ok=True)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _load(build: Build, sources: Sources, packages: Sequence[Any], wanted: dict[Any, Path],
+          count: Callable[[Any], None]) -> None:  # fmt: skip
+    """Load the packages, again as long as each try brings more of what is missing."""
+    transfers = [_Transfer(package, wanted[package], count) for package in packages]
+    before = -1
+    while transfers:
+        for transfer in transfers:
+            transfer.prepare()
+        had = sum(_size(transfer.partial) for transfer in transfers)
+        failure = _try(transfers)
+        transfers = [transfer for transfer in transfers if not transfer.goal.exists()]
+        if not transfers:
+            return
+        wrong = [transfer for transfer in transfers if "hecksum" in transfer.reason]
+        for transfer in wrong:
+            transfer.give_up()
+        have = sum(max(_size(transfer.partial), _size(transfer.saved)) for transfer in transfers)
+        if have <= before or (have <= had and not (wrong and had)):
+            failed = next((transfer for transfer in transfers if transfer.reason), transfers[0])
+            for transfer in transfers:
+                transfer.prepare()
+            raise _explain(build, sources, failed.package, failed.reason or failure or "the download did not finish")
+        before = have
+        build.say(f"{len(transfers)} packages are not complete: trying again ({transfers[0].reason})")
+
+
+def _try(transfers: Sequence[_Transfer]) -> str:
+    """Let librepo load all it can, several at a time; what is complete gets its name. Returns what failed."""
     libdnf = library("libdnf")
-    partial = build.place.cache / "packages" / "partial"
-    # The callbacks' class has to be made here, where its base is known.
-    ended = type(
-        "Ended", (libdnf.repo.PackageTargetCB,), {"end": lambda callback, _status, text: callback.tell(text)}
+    # The class has to be made here, where its base is known.
+    callback = type(
+        "Callback",
+        (libdnf.repo.PackageTargetCB,),
+        {
+            "end": lambda told, _status, text: told.transfer.ended(text),
+            "mirrorFailure": lambda told, text, _url: told.transfer.failed(text),
+        },
     )
-    targets = []
-    for package in packages:
+    # A target does not hold its callback, which must live as long.
+    targets, callbacks = [], []
+    for transfer in transfers:
+        package = transfer.package
+        told = callback()
+        told.transfer = transfer
+        callbacks.append(told)
         kind, digest = package.returnIdSum()
-        callback = ended()
-        callback.tell = functools.partial(reporter.ended, package)
         targets.append(
             libdnf.repo.PackageTarget(
-                *(package.repo._repo, package.location, str(partial / f"{_name(package)}.rpm")),
+                *(package.repo._repo, package.location, str(transfer.partial)),
                 *(libdnf.repo.PackageTarget.checksumType(kind), digest, package.downloadsize),
-                *(package.baseurl or "", True, 0, 0, callback),
+                *(package.baseurl or None, True, 0, 0, told),
             )
         )
     failure = ""
@@ -180,17 +244,11 @@ def _load(
         libdnf.repo.PackageTarget.downloadPackages(libdnf.repo.VectorPPackageTarget(targets), True)
     except RuntimeError as error:
         failure = str(error)
-    for package, target in zip(packages, targets, strict=True):
-        begun = partial / f"{_name(package)}.rpm"
-        told = target.getErr() or ""
-        if told and told != "Already downloaded":
-            if not told.startswith("Not finished"):
-                raise _explain(build, sources, package, told)
-        elif begun.exists():
-            begun.replace(wanted[package])
-    for package in packages:
-        if not wanted[package].exists():
-            raise _explain(build, sources, package, failure or "the download did not finish")
+    for transfer, target in zip(transfers, targets, strict=True):
+        problem = target.getErr()
+        if transfer.partial.exists() and (not problem or problem == "Already downloaded"):
+            transfer.partial.replace(transfer.goal)
+    return failure
 
 
 def _explain(build: Build, sources: Sources, package: Any, reason: str) -> BuildError:

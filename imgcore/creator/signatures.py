@@ -52,7 +52,7 @@ def _import(
             if "://" not in url:
                 key.write_bytes(Path(url).read_bytes())
             else:
-                with key.open("wb") as file:
+                with key.open("w+b") as file:
                     sources.base.repos[identifier]._repo.downloadUrl(url, file.fileno())
         except (OSError, RuntimeError) as error:
             raise build.error(repository.line, f"the GPG key {url} of repository {repository.name} cannot be read: "

@@ -72,8 +72,10 @@ def watched(proc: Path, enter: Callable[[], None]) -> Callable[[], None]:
         _, status = os.waitpid(pid, 0)
         end(proc)
         if os.WIFSIGNALED(status):
-            signal.signal(os.WTERMSIG(status), signal.SIG_DFL)
-            os.kill(os.getpid(), os.WTERMSIG(status))
+            ending = os.WTERMSIG(status)
+            if ending != signal.SIGKILL:
+                signal.signal(ending, signal.SIG_DFL)
+            os.kill(os.getpid(), ending)
         os._exit(os.waitstatus_to_exitcode(status))
 
     return fork

@@ -12,8 +12,8 @@ Inside the sandbox every tool finds the same places, whatever the executor:
     /run/imager/tmp    scratch     also bound over /tmp and /var/tmp
     /run/imager/home   scratch     HOME
 
-The rest of the machine is there read-only. What scratch is made of is limited in size, and goes with the
-last process of the sandbox.
+The rest of the machine is there read-only. Scratch is limited in size, and goes with the last process of the
+sandbox.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ class Limits:
     processes: int = 0
     disk_bytes: int = 0
     seconds: float = 0
+    #: What scratch is made of: `memory`, or `disk` (needs root).
+    scratch: str = "memory"
 
 
 @dataclass(frozen=True)

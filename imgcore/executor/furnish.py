@@ -1,7 +1,7 @@
-"""The directories that a job sees: the machine read-only, and fresh ones in memory to work in.
+"""The directories that a job sees: the machine read-only, and fresh ones to work in.
 
-Called in a mount namespace that nobody else is in. All scratch is one tmpfs of limited size that has no name
-outside; the kernel frees it with the last process of the namespace. A leaf: standard library only.
+Called in a mount namespace that nobody else is in. All scratch is one file system of limited size
+(imgcore.executor.scratch). A leaf: standard library only.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from imgcore.executor import kernel
+from imgcore.executor import kernel, scratch
 from imgcore.executor.identity import Range
 
 __all__ = ["PLACE", "enter", "furnish"]
@@ -30,16 +30,20 @@ def furnish(
     owner: Range | None,
     *,
     own_paths: bool,
+    backing: scratch.Backing | None = None,
 ) -> None:
     """Lay out PLACE. `cache` and `readable` are descriptors; `files` become the directories `lib` and `in`.
 
     `owner`: whose the new directories are; None: this process' user. `own_paths`: show readable directories
-    also under their own path where /run or /tmp hid it. Raises OSError.
+    also under their own path where /run or /tmp hid it. `backing`: what scratch is on instead of in memory.
+    Raises OSError.
     """
     resolver = _resolver()
     kernel.read_only_everywhere()
-    size = f"size={disk_bytes}," if disk_bytes else ""
-    kernel.mount("tmpfs", _STAGE, f"{size}mode=755")
+    if backing is None:
+        scratch.in_memory(_STAGE, disk_bytes)
+    else:
+        scratch.on_disk(_STAGE, backing)
     stage = Path(_STAGE, "imager")
     stage.mkdir(mode=0o755)
     _give(Path(_STAGE), owner)

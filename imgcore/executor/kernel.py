@@ -49,10 +49,10 @@ def unshare(namespaces: int) -> None:
     _check(_libc.unshare(ctypes.c_int(namespaces)), "unshare")
 
 
-def mount(kind: str, target: str, options: str = "", *, devices: bool = False) -> None:
-    """Mount a new file system of a kind such as `tmpfs` or `proc`, without set-user-ID programs there."""
+def mount(kind: str, target: str, options: str = "", *, source: str = "", devices: bool = False) -> None:
+    """Mount a file system of a kind such as `tmpfs` or `proc`, without set-user-ID programs there."""
     flags = _MS_NOSUID if devices else _MS_NOSUID | _MS_NODEV
-    _mount(kind, target, kind, flags, options)
+    _mount(source or kind, target, kind, flags, options)
 
 
 def bind(source: str, target: str, *, recursive: bool = False, read_only: bool | None = None) -> None:

@@ -169,19 +169,23 @@ class SandboxExecutor:
             raise
         finally:
             complaint = self._finish(process, watch)
-        if end is None:
-            raise BuildError(
-                f"the {self.name} sandbox ended unexpectedly" + (f": {complaint}" if complaint else ""),
-                "`img doctor` looks for the reason",
-                "sandbox",
-            )
-        return _outcome(end, watch)
+        if isinstance(end, dict):
+            return _outcome(end, watch)
+        if watch.stopped_by:
+            # Ended while it was being made: what it says of that is no news.
+            return Outcome(1, stopped_by=watch.stopped_by)
+        raise end or BuildError(
+            f"the {self.name} sandbox ended unexpectedly" + (f": {complaint}" if complaint else ""),
+            "`img doctor` looks for the reason",
+            "sandbox",
+        )
 
     def _options(self, task: Task) -> list[str]:
         options = [f"--tool={task.tool}", f"--cache={task.cache}"]
         options += [f"--readable={each}" for each in task.readable]
         options += [f"--command={each}" for each in self.commands.get(task.tool, ())]
         options += [f"--disk={task.limits.disk_bytes}", f"--processes={task.limits.processes}"]
+        options.append(f"--scratch={task.limits.scratch}")
         epoch = task.environment.get("SOURCE_DATE_EPOCH")
         if epoch:
             options.append(f"--epoch={epoch}")
@@ -197,10 +201,13 @@ class SandboxExecutor:
             process.stdin.flush()
 
     @staticmethod
-    def _listen(process: subprocess.Popen[bytes], receiver: Receiver, use: _Use) -> dict[str, object] | None:
+    def _listen(
+        process: subprocess.Popen[bytes], receiver: Receiver, use: _Use
+    ) -> dict[str, object] | BuildError | None:
+        """How the tool ended, or why there is no sandbox; None where the sandbox did not say."""
         if process.stdout is None:
             raise AssertionError("stdout is a pipe")
-        end: dict[str, object] | None = None
+        end: dict[str, object] | BuildError | None = None
         for kind, content in frames.read(process.stdout):  # type: ignore[arg-type]
             if kind == frames.LINE:
                 receiver.line(content.decode("utf-8", "replace").rstrip("\r"))
@@ -214,7 +221,7 @@ class SandboxExecutor:
                 receiver.data(*frames.decode_data(content))
             elif kind == frames.REFUSED:
                 told = json.loads(content)
-                raise BuildError(str(told["message"]), str(told["remedy"]), "sandbox")
+                end = BuildError(str(told["message"]), str(told["remedy"]), "sandbox")
             elif kind == frames.END:
                 end = json.loads(content)
         return end

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from imgcore.executor import frames, furnish, guard, identity, kernel
+from imgcore.executor import frames, furnish, guard, identity, kernel, scratch
 
 __all__ = ["main"]
 
@@ -99,7 +99,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--cache", required=True)
     parser.add_argument("--readable", action="append", default=[])
-    parser.add_argument("--disk", type=int, default=0, help="bytes of scratch, 0: half of the memory")
+    parser.add_argument("--disk", type=int, default=0, help="bytes of scratch, 0: what the memory bears")
+    parser.add_argument("--scratch", choices=("memory", "disk"), default="memory")
     parser.add_argument("--processes", type=int, default=0)
     parser.add_argument("--epoch", type=int, default=0)
     parser.add_argument("arguments", nargs="*")
@@ -111,8 +112,18 @@ def _run(request: argparse.Namespace, writer: frames.Writer, *, door: bool) -> i
     privileged = request.tool != BUILTIN  # the tools of the field mount and need loop devices
     if privileged and not as_root:
         raise _Broken(f"{request.tool} needs root", "choose --executor sudo, or --tool builtin")
+    if request.scratch == "disk" and not (as_root and request.disk):
+        raise _Broken(
+            "scratch on disk needs root and a limit",
+            "set [limits] scratch = memory, or be root and set [limits] disk",
+        )
     inputs = frames.receive_inputs(0)
     ids = identity.of_caller()
+    rules = _rules(request) if door else None
+    backing = None
+    if request.scratch == "disk":
+        # Before the machine becomes read-only: it must not lie in a mount that is to be so.
+        backing = scratch.Backing(_directory(request.cache, "cache", rules), request.disk)
     # First into a place where mounts may be made, then, once they are made, into one where they cannot be undone:
     # the kernel locks what a user namespace inherits (mount_namespaces(7)).
     if as_root:
@@ -123,9 +134,17 @@ def _run(request: argparse.Namespace, writer: frames.Writer, *, door: bool) -> i
     else:
         _enter_user_namespace(_Mapper(ids), kernel.NEW_MOUNTS)
         inner = _Mapper(identity.Range(0, 0, 1, 1, ids.count, privileged=True))
-    opened = _open(request, inputs, ids, door=door, as_root=as_root)
+    opened = _open(request, inputs, ids, rules)
     owner = ids if as_root and not privileged else None
-    furnish.furnish(opened.files, opened.cache, opened.readable, request.disk, owner, own_paths=privileged)
+    furnish.furnish(
+        opened.files,
+        opened.cache,
+        opened.readable,
+        request.disk,
+        owner,
+        own_paths=privileged,
+        backing=backing,
+    )
     for descriptor in (opened.cache, *(each for _, each in opened.readable)):
         os.close(descriptor)
     if privileged:
@@ -187,46 +206,47 @@ def _enter_user_namespace(mapper: _Mapper, others: int) -> None:
     os.setresuid(0, 0, 0)
 
 
-def _open(
-    request: argparse.Namespace, inputs: dict[str, bytes], ids: identity.Range, *, door: bool, as_root: bool
-) -> _Opened:
-    if door:
-        rules = guard.load()
-        if request.command:
-            raise guard.Refused("--command is not for the door")
-        if request.disk <= 0 or request.disk > rules.disk_bytes:
-            raise guard.Refused(f"--disk {request.disk} is not between 1 and {rules.disk_bytes}")
-        cache = guard.open_inside(request.cache, rules.roots["cache"], "--cache")
-        readable = [
-            (each, guard.open_inside(each, rules.roots["readable"], "--readable")) for each in request.readable
-        ]
-        command: Sequence[str] = rules.tools.get(request.tool, ())
-    else:
-        cache = _directory(request.cache)
-        readable = [(each, _directory(each)) for each in request.readable]
-        command = request.command
-    if request.tool == BUILTIN:
-        files = {"lib": _code(), "in": inputs}
-        command = (_PYTHON if Path(_PYTHON).exists() else sys.executable, "-I", "-c", _START)
-        cache = _own_cache(cache, ids, as_root=as_root)
-    elif command:
-        files = {"lib": {}, "in": inputs}
-    else:
+def _rules(request: argparse.Namespace) -> guard.Rules:
+    """Root's rules for whoever comes through the door, after what they say of the request's other options."""
+    rules = guard.load()
+    if request.command:
+        raise guard.Refused("--command is not for the door")
+    if request.disk <= 0 or request.disk > rules.disk_bytes:
+        raise guard.Refused(f"--disk {request.disk} is not between 1 and {rules.disk_bytes}")
+    if request.tool != BUILTIN and request.tool not in rules.tools:
         raise guard.Refused(f"tool {request.tool!r} is not one that {guard.CONFIGURATION} names")
-    return _Opened((*command, *request.arguments), files, cache, tuple(readable))
+    return rules
 
 
-def _directory(path: str) -> int:
+def _directory(path: str, kind: str, rules: guard.Rules | None) -> int:
+    if rules is not None:
+        return guard.open_inside(path, rules.roots[kind], f"--{kind}")
     return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
-def _own_cache(cache: int, ids: identity.Range, *, as_root: bool) -> int:
+def _open(
+    request: argparse.Namespace, inputs: dict[str, bytes], ids: identity.Range, rules: guard.Rules | None
+) -> _Opened:
+    cache = _directory(request.cache, "cache", rules)
+    readable = tuple((each, _directory(each, "readable", rules)) for each in request.readable)
+    if request.tool == BUILTIN:
+        files = {"lib": _code(), "in": inputs}
+        python = _PYTHON if Path(_PYTHON).exists() else sys.executable
+        command: tuple[str, ...] = (python, "-I", "-c", _START)
+        cache = _own_cache(cache, ids)
+    else:
+        files = {"lib": {}, "in": inputs}
+        command = rules.tools[request.tool] if rules is not None else tuple(request.command)
+    return _Opened((*command, *request.arguments), files, cache, readable)
+
+
+def _own_cache(cache: int, ids: identity.Range) -> int:
     """The part of the cache that belongs to the sandbox's user ids."""
     name = f"{ids.first}"
     with contextlib.suppress(FileExistsError):
         os.mkdir(name, 0o755, dir_fd=cache)
     own = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=cache)
-    if as_root:
+    if ids.privileged:
         os.chown(f"/proc/self/fd/{own}", ids.first, ids.first_group)
     os.close(cache)
     return own

@@ -59,7 +59,7 @@ CARRIED: Mapping[str, Carried] = {
     "firewall": _carried("enabled ports services trusts use_system_defaults"),
     "selinux": _carried("selinux"),
     "network": _carried(
-        "bootProto device essid gateway hostname ip mtu nameserver netmask onboot ipv6 ipv6gateway noipv4 noipv6",
+        "bootProto device essid gateway hostname ip mtu nameserver netmask onboot ipv6 ipv6gateway noipv4",
         many=True,
         activate=_INSTALLER,
         notksdevice=_INSTALLER,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -180,10 +181,12 @@ def _first_boot(check: Checker) -> Mapping[str, Any]:
 
 
 def _authentication(check: Checker) -> Mapping[str, Any]:
-    name = "authselect" if check.command.name == "authselect" else "authconfig"
-    words = " ".join((name, *check.command.words[1:]))
+    # The creator tells the programs apart by their arguments: authconfig's are options, authselect's begin with a word.
+    words = shlex.join(check.command.words[1:])
     if not words.isprintable():
         check.mistake("it has characters that an argument cannot have")
+    if not words:
+        return {}
     return {"authentication": Item(words, check.line)}
 
 
@@ -208,8 +211,6 @@ def _interface(check: Checker) -> Interface:
     ipv6 = str(check.value("ipv6") or "")
     if ipv6 not in ("", "auto", "dhcp"):
         ipv6 = check.address(ipv6, prefix=True)
-    if check.value("noipv6"):
-        ipv6 = "none"
     servers = str(check.value("nameserver") or "").replace(",", " ").split()
     return Interface(
         device=check.text("interface", device),

@@ -36,7 +36,7 @@ def replacer(tokens: Mapping[str, str]) -> Callable[[str], str]:
     known = {name: value for name, value in tokens.items() if name}
     if not known:
         return lambda text: text
-    names = "|".join(re.escape(name) for name in sorted(known, key=len, reverse=True))
+    names = "|".join(re.escape(name) for name in known)
     pattern = re.compile(f"@({names})@")
 
     def replace(text: str) -> str:

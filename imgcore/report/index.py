@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from imgcore.job import Job
 from imgcore.report import text
-from imgcore.report.jobview import DAMAGED, State, delivered, percent, state, took
+from imgcore.report.jobview import DAMAGED, State, cancelled_because, delivered, percent, state, took
 
 __all__ = ["Count", "Index", "Month", "Row", "arrange", "damaged_row", "page_name", "row"]
 
@@ -116,7 +116,7 @@ def row(job: Job, now: datetime, *, orphaned: bool = False) -> Row:
         duration=text.duration(seconds) if job.started_at else "",
         size=text.size(length) if length else "",
         packages=text.count(job.package_count) if job.package_count else "",
-        error=job.error if where.slug in ("failed", "cancelled") else "",
+        error={"failed": job.error, "cancelled": cancelled_because(job)}.get(where.slug, ""),
         remedy=job.error_remedy if where.slug == "failed" else "",
         phase=job.phase or "starting",
         detail=job.progress_detail,

@@ -29,6 +29,12 @@ _RESOURCES = (
 )
 
 
+_KINDS = (
+    *("image", "archive", "bmap", "kernel", "initrd", "attachment", "file"),
+    *("packages", "manifest", "kickstart", "log"),
+)
+
+
 @dataclass(frozen=True)
 class State:
     """A job's state: a word for style sheets, and the one for people."""
@@ -45,6 +51,7 @@ _STATES = {
     Status.ERROR: State("failed", "Failed"),
     Status.CANCELLED: State("cancelled", "Cancelled"),
 }
+_GOOD = {Status.DONE, Status.TESTED}
 DAMAGED = State("damaged", "Damaged record")
 
 
@@ -158,7 +165,7 @@ def page(spool: Spool, job: Job, now: datetime) -> JobPage:
         title=job.name,
         state=state(job),
         now=_now(spool, job, seconds) if running else None,
-        problem=_problem(job, past),
+        problem=_problem(job),
         remedy=job.error_remedy,
         cause=job.error_cause,
         warnings=tuple(job.warnings),
@@ -204,14 +211,18 @@ def damaged_page(spool: Spool, image_id: str, reason: str) -> JobPage:
     )
 
 
-def _problem(job: Job, past: history.History) -> str:
+def _problem(job: Job) -> str:
     if job.status is Status.CANCELLED:
-        last = next((event for event in reversed(past.events) if event.new == Status.CANCELLED), None)
-        reason = job.error or (last.reason if last else "")
-        return reason or "it was cancelled"
+        return cancelled_because(job) or "it was cancelled"
     if job.status is Status.ERROR:
         return job.error or "it failed, and the record does not say why; see the end of the log"
     return ""
+
+
+def cancelled_because(job: Job) -> str:
+    """The reason that whoever cancelled the job gave; else what its worker said of it."""
+    given = job.event.get("reason", "") if job.event.get("to") == Status.CANCELLED else ""
+    return given or job.error
 
 
 def _now(spool: Spool, job: Job, seconds: float) -> Now:
@@ -274,7 +285,9 @@ def _hide(key: str, value: str) -> str:
 
 
 def _again(spool: Spool, job: Job) -> str:
-    words = ["img", "build", str(spool.directory(job.image_id) / "kickstart.ks")]
+    # With the same time stamps the same packages give the same bytes.
+    same = [f"SOURCE_DATE_EPOCH={job.source_date_epoch}"] if job.source_date_epoch and job.status in _GOOD else []
+    words = [*same, "img", "build", str(spool.directory(job.image_id) / "kickstart.ks")]
     words += ["--name", job.name, "--type", job.image_type, "--arch", job.arch]
     if job.tokenmap:
         words += ["--tokenmap", ",".join(f"{key}:{_hide(key, str(value))}" for key, value in job.tokenmap.items())]
@@ -282,9 +295,12 @@ def _again(spool: Spool, job: Job) -> str:
         ("--extra-repo", job.extra_repos),
         ("--package", job.packages),
         ("--group", job.groups),
+        ("--opt", job.extra_opts),
+        ("--tag", job.tags),
     ):
-        for value in values:
-            words += [option, value]
+        words += [f"{option}={value}" for value in values]
+    if job.timeout:
+        words.append(f"--timeout={job.timeout:g}s")
     return shlex.join(words)
 
 
@@ -301,6 +317,9 @@ def _phases(job: Job, seconds: float) -> tuple[tuple[PhaseRow, ...], str]:
     running = job.status is Status.BUILDING and bool(job.phase)
     if running:
         known.append((job.phase, max(0.0, seconds - done)))
+    if running and len(known) == 1:
+        # Nothing is known of the phases before, so nothing of when this one began.
+        return (), ""
     whole = max(sum(length for _, length in known), seconds)
     if not known or whole <= 0:
         return (), ""
@@ -330,7 +349,8 @@ def _positive(value: object) -> float:
 
 def _artifacts(job: Job) -> Iterator[ArtifactRow]:
     names = [str(each.get("name", "")) for each in job.artifacts]
-    for each, name in zip(job.artifacts, names, strict=True):
+    listed = sorted(zip(job.artifacts, names, strict=True), key=lambda pair: _rank(pair[0]))
+    for each, name in listed:
         kind = str(each.get("kind", "") or "file")
         sha256 = str(each.get("sha256", "") or "")
         steps = howto.steps(name, kind, image_type=job.image_type, arch=job.arch, beside=names)
@@ -340,6 +360,12 @@ def _artifacts(job: Job) -> Iterator[ArtifactRow]:
         yield ArtifactRow(
             name, kind, _file_link(job, name), text.size(length), text.bytes_exact(length), sha256, steps
         )
+
+
+def _rank(artifact: Mapping[str, object]) -> int:
+    """What one came for is first, what was written about it last."""
+    kind = artifact.get("kind")
+    return _KINDS.index(kind) if kind in _KINDS else len(_KINDS) - 4
 
 
 def _file_link(job: Job, name: str) -> str:

@@ -164,7 +164,11 @@ def _explains(texts: Sequence[str], error: str) -> int | None:
     """Which line explains `error`: the one that says the same, else the complaint that shares most words with it."""
     wanted = _words(error)
     best, at = 0, None
+    # The worker's own last word repeats the error; what it was made of says more.
+    repeated = f"ERROR: {error}"
     for index, text in enumerate(texts):
+        if text == repeated:
+            continue
         for said in {_words(text), _words(_HEAD.sub("", text))}:
             if len(said) >= 12 and wanted and (said in wanted or wanted in said):
                 score = 2 * min(len(said), len(wanted)) + text.startswith("error: ")
@@ -174,7 +178,7 @@ def _explains(texts: Sequence[str], error: str) -> int | None:
         return at
     terms = set(re.findall(r"[\w.+-]{3,}", wanted))
     for index, text in enumerate(texts):
-        if _BAD.search(text):
+        if _BAD.search(text) and text != repeated:
             score = 1 + len(terms & set(re.findall(r"[\w.+-]{3,}", _words(text))))
             if score >= best:
                 best, at = score, index

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import jinja2
@@ -59,7 +60,9 @@ def code_fingerprint() -> str:
     return digest.hexdigest()
 
 
-def render(template: str, *, root: str, fingerprint: str = "", refresh: int = 0, **values: object) -> bytes:
+def render(
+    template: str, values: Mapping[str, object], *, root: str, fingerprint: str = "", refresh: int = 0
+) -> bytes:
     """A page; `root` is the way from it to the index's directory: empty, `../` or `../../`.
 
     `refresh` is after how many seconds it loads itself anew (0: never).

@@ -124,11 +124,11 @@ class _Writer:
         for month in arranged.months:
             self._put(
                 self._target / "months" / f"{month.name}.html",
-                render.render("month.html.j2", root="../", month=month),
+                render.render("month.html.j2", {"month": month}, root="../"),
             )
         first = self._target / "index.html"
         self._refreshing(
-            "index.html.j2", first, bool(arranged.running), root="", index=arranged, spool=self._spool.root
+            "index.html.j2", first, bool(arranged.running), {"index": arranged, "spool": self._spool.root}, root=""
         )
         self._remove_old()
         return Site(first, self._written, self._kept, self._removed)
@@ -164,23 +164,23 @@ class _Writer:
             self._kept += 1
             return
         page = jobview.page(self._spool, job, self._now)
-        self._refreshing("job.html.j2", path, running, root="../../", fingerprint=fingerprint, page=page)
+        self._refreshing("job.html.j2", path, running, {"page": page}, root="../../", fingerprint=fingerprint)
 
     def _damaged_page(self, image_id: str, reason: str) -> None:
         page = jobview.damaged_page(self._spool, image_id, reason)
-        made = render.render("job.html.j2", root="../../", page=page)
+        made = render.render("job.html.j2", {"page": page}, root="../../")
         self._put(self._target / "jobs" / image_id / "index.html", made)
 
     def _refreshing(
-        self, template: str, path: Path, running: bool, *, root: str, fingerprint: str = "", **values: object
+        self, template: str, path: Path, running: bool, values: dict[str, object], *, root: str, fingerprint: str = ""
     ) -> None:
         """A page that loads itself anew while it shows running work."""
         if running:
             # The same page at rest: to select text in, or for whom a page that moves is hard to read (WCAG 2.2.1).
-            still = render.render(template, root=root, **values)
+            still = render.render(template, values, root=root)
             self._put(path.with_name("still.html"), still)
         refresh = REFRESH if running else 0
-        self._put(path, render.render(template, root=root, fingerprint=fingerprint, refresh=refresh, **values))
+        self._put(path, render.render(template, values, root=root, fingerprint=fingerprint, refresh=refresh))
 
     def _sources(self, directory: Path) -> str:
         """Changes with anything in a job's directory that the page of a job at rest is made from."""

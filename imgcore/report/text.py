@@ -19,10 +19,15 @@ LONGEST = 8000
 _LINKED = {"http", "https", "ftp", "file"}
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _CREDENTIALS = re.compile(r"(\w://[^/\s:@]{0,200}):[^/\s@]{1,200}@")
-# C1 controls, characters that have no width, and those that reorder the text around them (Unicode TR 36, 3.2):
+# Characters that have no width, and those that reorder the text around them (Unicode TR 36, 3.2):
 # a reader must see that they are there. The joiners U+200C and U+200D belong to ordinary words.
-_HIDDEN = re.compile("[\x80-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
-_PICTURES = {code: 0x2400 + code for code in range(32) if code != 9} | {0x7F: 0x2421}
+_HIDDEN = re.compile("[\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
+# Not the pictures of U+2400: many fonts have none.
+_CONTROLS: dict[int, str] = {code: f"\\x{code:02x}" for code in (*range(32), *range(0x7F, 0xA0)) if code != 9} | {
+    10: "\\n",
+    13: "\\r",
+}
+_UNFIT = (*map(chr, range(33)), *map(chr, range(0x7F, 0xA0)))
 _HALF = re.compile("[\ud800-\udfff]")
 
 
@@ -38,14 +43,14 @@ def visible(text: str) -> str:
     """`text` with nothing in it that hides, reorders or breaks; passwords in URLs masked; bounded."""
     if len(text) > LONGEST:
         text = f"{text[:LONGEST]}… ({len(text):,} characters)"
-    text = _HALF.sub("\ufffd", text).translate(_PICTURES)
+    text = _HALF.sub("\ufffd", text).translate(_CONTROLS)
     text = _HIDDEN.sub(lambda match: f"[U+{ord(match[0]):04X}]", text)
     return _CREDENTIALS.sub(r"\1:•••@", text)
 
 
 def link(url: str) -> str:
     """`url` where it may become a link, else the empty string: http, https, ftp and file, without credentials."""
-    if not url or _HIDDEN.search(url) or _HALF.search(url) or any(each <= " " or each in "\x7f\\" for each in url):
+    if not url or _HIDDEN.search(url) or _HALF.search(url) or "\\" in url or any(each in url for each in _UNFIT):
         return ""
     try:
         parts = urlsplit(url)
@@ -96,6 +101,8 @@ def duration(value: object) -> str:
         return f"{seconds:.2f} s"
     if seconds < 59.95:
         return f"{seconds:.1f} s"
+    if seconds >= 1e9:
+        return "over 30 years"
     whole = round(seconds)
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02} s"

@@ -56,7 +56,7 @@ def test_the_raw_image_starts_from_an_ide_disk_too(raw: Path) -> None:
 def test_the_uefi_example_starts_under_uefi_with_its_swap_and_its_efi_partition_in_use(tmp_path: Path) -> None:
     record = example.build("tiny-uefi.ks", tmp_path, image_type="raw", release="5.0")
     with VirtualMachine(example.delivered(record, "image"), firmware=FIRMWARE) as machine:
-        machine.expect(r"^tiny: 5\.0 ready$", seconds=180)
+        machine.expect(r"^tiny: 5\.0 ready$")
         log_in(machine)
         machine.ask("test -d /sys/firmware/efi")
         assert "/dev/vda3" in machine.ask("cat /proc/swaps")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import example
+from tests.support.commands import environment
 
 pytestmark = pytest.mark.real
 
@@ -34,23 +34,8 @@ def with_downloads(place: Path) -> Path:
     return place
 
 
-def tools(place: Path, *, without: str = "", instead: Mapping[str, str] | None = None) -> dict[str, str]:
-    """An environment whose PATH has the machine's commands, one of them missing or some of them replaced."""
-    place.mkdir()
-    for directory in ("/usr/bin", "/bin"):
-        for command in Path(directory).iterdir():
-            link = place / command.name
-            if command.name != without and not link.is_symlink():
-                link.symlink_to(command)
-    for name, text in (instead or {}).items():
-        (place / name).unlink(missing_ok=True)
-        (place / name).write_text(text)
-        (place / name).chmod(0o755)
-    return {**os.environ, "PATH": str(place)}
-
-
-def make(place: Path, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([MAKE, place], capture_output=True, text=True, env=environment, check=False)
+def make(place: Path, using: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([MAKE, place], capture_output=True, text=True, env=using, check=False)
 
 
 def digests(repository: Path) -> dict[str, str]:
@@ -81,15 +66,15 @@ def test_the_same_sources_give_the_same_bytes_in_a_directory_with_a_space_as_wel
 def test_an_up_to_date_repository_is_left_alone_and_asks_no_network(tmp_path: Path, repository: Path) -> None:
     before = {path: path.stat().st_ino for path in repository.rglob("*")}
     refuse = "#!/bin/sh\necho called >&2\nexit 9\n"
-    environment = tools(tmp_path / "bin", instead={"apt-get": refuse, "apt-cache": refuse, "rpmbuild": refuse})
-    again = make(repository.parent, environment)
+    refusing = environment(tmp_path / "bin", instead={"apt-get": refuse, "apt-cache": refuse, "rpmbuild": refuse})
+    again = make(repository.parent, refusing)
     assert (again.returncode, again.stderr) == (0, "")
     assert {path: path.stat().st_ino for path in repository.rglob("*")} == before
 
 
 def test_without_network_the_first_run_ends_with_one_line_that_says_what_to_do(tmp_path: Path) -> None:
     failing = "#!/bin/sh\necho 'E: Failed to fetch http://deb.debian.org/x.deb  Could not connect'\nexit 100\n"
-    made = make(tmp_path / "new", tools(tmp_path / "bin", instead={"apt-get": failing}))
+    made = make(tmp_path / "new", environment(tmp_path / "bin", instead={"apt-get": failing}))
     assert made.returncode == 2
     (line,) = made.stderr.splitlines()
     assert "Failed to fetch http://deb.debian.org/x.deb" in line
@@ -99,14 +84,14 @@ def test_without_network_the_first_run_ends_with_one_line_that_says_what_to_do(t
 
 def test_empty_package_lists_end_with_one_line_that_says_what_to_do(tmp_path: Path) -> None:
     empty = "#!/bin/sh\necho 'E: No packages found' >&2\nexit 100\n"
-    made = make(tmp_path / "new", tools(tmp_path / "bin", instead={"apt-cache": empty}))
+    made = make(tmp_path / "new", environment(tmp_path / "bin", instead={"apt-cache": empty}))
     assert made.returncode == 2
     (line,) = made.stderr.splitlines()
     assert "apt does not know linux-image-cloud-amd64" in line and "sudo apt-get update" in line
 
 
 def test_a_missing_command_is_named_with_its_debian_package(tmp_path: Path) -> None:
-    made = make(tmp_path / "new", tools(tmp_path / "bin", without="createrepo_c"))
+    made = make(tmp_path / "new", environment(tmp_path / "bin", without=["createrepo_c"]))
     assert made.returncode == 2
     assert made.stderr == (
         "make-repository: createrepo_c is not there (sudo apt-get install createrepo-c, or make setup)\n"

@@ -3,6 +3,7 @@
 import errno
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -21,14 +22,19 @@ def test_a_replaced_file_is_synced_before_it_gets_its_name_and_its_directory_aft
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
-def test_a_replacement_that_is_not_settled_is_made_safe_before_the_next_and_at_the_end(tmp_path: Path) -> None:
+def test_a_replacement_that_is_not_settled_is_safe_some_seconds_later_and_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     with watch() as disk, atomic.Slot(tmp_path / "a") as slot:
-        slot.put(b"1", settle=False)
-        assert disk.unsafe == ["a"]
-        slot.put(b"2", settle=False)
-        slot.put(b"3", settle=False)
+        for number in range(12):
+            slot.put(b"%d" % number, settle=False)
+            # A second each: the sixth is safe at once, and the eleventh.
+            assert disk.unsafe == ([] if number in (5, 10) else ["a"])
+            now[0] += 1
     assert (disk.faults, disk.unsafe) == ([], [])
-    assert (tmp_path / "a").read_bytes() == b"3"
+    assert (tmp_path / "a").read_bytes() == b"11"
 
 
 def test_a_reader_sees_the_old_or_the_new_file_and_never_half_of_one(tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ def test_a_kill_at_any_step_of_every_operation_leaves_the_old_or_the_new_record(
     ).map(lambda rest: [("create", "a"), *rest])
 )
 @settings(
-    max_examples=25,
+    max_examples=12,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
     phases=[Phase.explicit, Phase.reuse, Phase.generate],

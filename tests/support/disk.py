@@ -1,7 +1,7 @@
 """What a disk is promised: records writes, syncs and renames, and tells where something could be lost.
 
 `watch` patches the calls of `os` for a block; `Watch.faults` names each file that got its place before its
-content was synced, and each rename that another of the same directory followed, or the end, unsynced.
+content was synced, `Watch.unsafe` what is written or renamed and not synced yet.
 """
 
 from __future__ import annotations
@@ -55,8 +55,6 @@ class Watch:
             ]
         else:
             key = _key(os.fstat(parent))
-        if key in self._renamed:
-            self.faults.append(f"{target} was renamed before {self._renamed[key]} was safe")
         real(source, target, **where)
         self._renamed[key] = str(target)
 

@@ -85,12 +85,15 @@ def parse(path: Path) -> Page:
 def broken_links(page: Page, site: Path) -> list[str]:
     """Relative links that lead out of `site`, to no file, or to no element."""
     broken = []
+    ids = {page.path.resolve(): set(page.ids)}
     for link in page.links:
         parts = urlsplit(link)
         if parts.scheme or parts.netloc:
             continue
         target = (page.path.parent / unquote(parts.path)).resolve() if parts.path else page.path.resolve()
         inside = target.is_relative_to(site.resolve()) and target.is_file()
-        if not inside or (parts.fragment and parts.fragment not in parse(target).ids):
+        if inside and parts.fragment and target not in ids:
+            ids[target] = set(parse(target).ids)
+        if not inside or (parts.fragment and parts.fragment not in ids[target]):
             broken.append(link)
     return broken

@@ -197,7 +197,8 @@ def every_state(spool: Spool, files: Path) -> Iterator[None]:
     failed(spool, "phone-20251124-103000", [*build_log()[:3], "Last metadata expiration check: 0:00:01 ago",
            "No match for argument: busybocks", errors.render(told), "sandbox ends"],
            error=told.message, cause=told.cause, remedy=told.remedy)  # fmt: skip
-    failed(spool, "slow-20251124-080000", build_log(400)[:700], error="the build took longer than its time limit of 600 s",
+    failed(spool, "slow-20251124-080000", build_log(400)[:700],
+           error="the build took longer than its time limit of 600 s",
            cause="time-out", remedy="raise --timeout, or find out why it is slow")  # fmt: skip
     make(spool, "watch-20251124-115900", requested_at="2025-11-24T11:59:00.000000Z")
     make(

@@ -57,7 +57,7 @@ class VirtualMachine:
         """All that came over the serial line, without the escapes that move a cursor."""
         return _ESCAPES.sub("", self._bytes.decode("utf-8", "replace")).replace("\r", "")
 
-    def expect(self, pattern: str, seconds: float = 120) -> re.Match[str]:
+    def expect(self, pattern: str, seconds: float = 300) -> re.Match[str]:
         """Wait until `pattern` comes, after what the last `expect` found. Raises NotSaid."""
         deadline = time.monotonic() + seconds
         while True:
@@ -81,7 +81,7 @@ class VirtualMachine:
         assert match[2] == "0", f"{command} ended with {match[2]}:\n{match[1]}"
         return match[1]
 
-    def wait_for_end(self, seconds: float = 60) -> int:
+    def wait_for_end(self, seconds: float = 120) -> int:
         """QEMU's exit status, when the machine turned itself off. Raises NotSaid where it did not."""
         deadline = time.monotonic() + seconds
         while self._read(deadline):

@@ -197,3 +197,41 @@ def test_root_in_a_chroot_gets_a_sandbox_too(place: Path) -> None:
     )
     # Standard input ends at once, which stops the tool; a refusal would come before.
     assert b'"stopped": true' in process.stdout or b'"status": 0' in process.stdout, process.stdout
+
+
+def test_scratch_can_be_on_disk_limited_and_gone_with_the_job(place: Path) -> None:
+    script = (
+        "stat -f -c %T /run/imager/build; dd if=/dev/zero of=/run/imager/build/x bs=1M count=64 status=none; "
+        "rm /run/imager/build/x; echo out > /run/imager/out/a; find /run -name 'lost*'"
+    )
+    command = sandboxes.as_root(sandboxes.start(shell(script), place))
+    with nothing_left():
+        said = sandboxes.run(command, place / "cache", "--scratch=disk", f"--disk={32 << 20}")
+    assert said.lines[0] == "ext2/ext3"
+    assert "No space left on device" in said.lines[1]
+    assert said.lines[2:] == []
+    assert said.files["a"] == (4, {0: b"out\n"})
+
+
+def test_scratch_on_disk_is_gone_when_the_sandbox_is_killed(place: Path) -> None:
+    command = sandboxes.as_root(sandboxes.start(shell("echo ready; sleep 1000"), place))
+    with nothing_left():
+        process = subprocess.Popen(
+            [*command, "--tool=builtin", f"--cache={place / 'cache'}", "--scratch=disk", f"--disk={32 << 20}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert process.stdin and process.stdout
+        process.stdin.write(frames.pack_inputs({}))
+        process.stdin.flush()
+        assert (frames.LINE, b"ready") in frames.read(process.stdout)
+        _kill(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
+
+
+def test_a_user_cannot_have_scratch_on_disk(place: Path) -> None:
+    command = sandboxes.as_stranger(sandboxes.start(shell("echo never"), place))
+    said = sandboxes.run(command, place / "cache", "--scratch=disk", f"--disk={32 << 20}")
+    assert "needs root" in said.refused and not said.lines

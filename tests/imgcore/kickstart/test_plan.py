@@ -98,7 +98,7 @@ def refusal(text: str, image_type: str = "raw", base: str = BASE) -> InputError:
         ),
         ("network --hostname=h", "network", (Interface(boot_protocol="none", hostname="h", line=3),)),
         ("network --bootproto=dhcp", "network", (Interface("link", line=3),)),
-        ("network --device=link --bootproto=dhcp --noipv6", "network", (Interface("link", ipv6="none", line=3),)),
+        ("network --device=bootif --bootproto=dhcp", "network", (Interface("link", line=3),)),
         (
             "network --device=wlan0 --essid='my net' --noipv4",
             "network",
@@ -110,8 +110,8 @@ def refusal(text: str, image_type: str = "raw", base: str = BASE) -> InputError:
             Desktop("/usr/bin/x", "", "gdm", "me", False, 3),
         ),
         ("xconfig --startxonboot --defaultdesktop=GNOME", "desktop", Desktop("", "GNOME", "", "", True, 3)),
-        ("auth --useshadow --enablemd5", "authentication", Item("authconfig --useshadow --enablemd5", 3)),
-        ("authselect select minimal", "authentication", Item("authselect select minimal", 3)),
+        ("auth --useshadow --enablemd5", "authentication", Item("--useshadow --enablemd5", 3)),
+        ("authselect select minimal", "authentication", Item("select minimal", 3)),
         ("firstboot --enable", "first_boot", True),
         ("firstboot --disable", "first_boot", False),
     ],
@@ -254,7 +254,6 @@ def test_every_command_that_can_be_read_is_carried_out_of_no_meaning_or_refused(
     assert names() <= set(CARRIED) | set(NO_MEANING) | set(REFUSED)
     assert not set(CARRIED) & set(REFUSED)
     assert not set(NO_MEANING) & (set(REFUSED) | set(CARRIED))
-    assert names() >= set(CARRIED) | set(NO_MEANING) | set(REFUSED)
 
 
 @pytest.mark.parametrize(
@@ -269,6 +268,7 @@ def test_every_command_that_can_be_read_is_carried_out_of_no_meaning_or_refused(
         ("lang en --addsupport=de", "--addsupport of lang is not something", "%packages"),
         ("timezone UTC --ntpservers=a", "--ntpservers of timezone is not something", "%post"),
         ("rootpw x --allow-ssh", "--allow-ssh of rootpw is not something", "%post"),
+        ("network --device=a --noipv6", "--noipv6 of network is not something", "%post"),
         ("network --device=a --vlanid=3", "--vlanid of network is not something", "%post"),
         ("bootloader --password=x", "--password of bootloader is not something", "leave it out"),
         ("part /x --size=3 --encrypted", "--encrypted of part is not something", "leave it out"),

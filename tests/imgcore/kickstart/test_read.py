@@ -160,9 +160,9 @@ def test_the_options_that_a_line_gives_are_known_by_their_attribute_even_abbrevi
 
 
 def test_two_lines_of_a_command_do_not_mix() -> None:
-    first, second = parse("keyboard --vckeymap=de --xlayouts=de\nkeyboard us\n").commands
-    assert first.values["vc_keymap"] == "de"
-    assert second.values["vc_keymap"] == ""
+    first, second = parse("services --enabled=a\nservices --disabled=b\n").commands
+    assert first.values["enabled"] == ["a"]
+    assert (second.values["enabled"], second.values["disabled"]) == ([], ["b"])
 
 
 def test_two_kickstarts_do_not_mix() -> None:

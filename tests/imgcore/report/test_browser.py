@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from imgcore.job import Status
 from imgcore.report import write
 from imgcore.spool import Spool
 from tests.support import report_spool as jobs
@@ -49,14 +50,18 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     hostile = Spool(place / "hostile")
     for number, payload in enumerate(jobs.HOSTILE):
         image_id = f"hostile-{number}"
-        jobs.make(hostile, image_id, name=payload, arch=payload, tags=(payload,), user=payload, tokenmap={payload: payload},
-                  extra_repos=(payload,), packages=(payload,), kickstart=payload.encode("utf-8", "surrogateescape"))  # fmt: skip
-        hostile.log(image_id).write_bytes(f"error: {payload}\n".encode("utf-8", "surrogateescape"))
+        many = {"tags": (payload,), "tokenmap": {payload: payload}, "extra_repos": (payload,), "packages": (payload,)}
+        raw = payload.encode("utf-8", "surrogateescape")
+        jobs.make(hostile, image_id, name=payload, arch=payload, user=payload, kickstart=raw, **many)
+        hostile.log(image_id).write_bytes(b"error: " + raw + b"\n")
+        changes = {
+            **dict.fromkeys(("error", "error_remedy", "error_cause", "files_url", "image_url"), payload),
+            "artifacts": ({"name": payload, "kind": payload, "size": 1, "sha256": payload},),
+            "phases": ({"phase": payload, "seconds": 1.0},),
+            "warnings": (payload,),
+        }
         with hostile.start(image_id) as claim:
-            artifacts = ({"name": payload, "kind": payload, "size": 1, "sha256": payload},)
-            phases = ({"phase": payload, "seconds": 1.0},)
-            claim.finish("ERROR", payload, payload, error=payload, error_remedy=payload, error_cause=payload,  # type: ignore[arg-type]
-                         files_url=payload, image_url=payload, artifacts=artifacts, phases=phases, warnings=(payload,))  # fmt: skip
+            claim.finish(Status.ERROR, payload, payload, **changes)
     write(hostile, place / "hostile-site", now=jobs.NOW)
     with jobs.every_state(Spool(place / "spool"), place / "images"):
         write(Spool(place / "spool"), place / "site", now=jobs.NOW)
@@ -244,13 +249,13 @@ def test_in_print_the_whole_log_and_what_is_folded_are_there(sites: Path, visit:
 def test_screenshots_are_kept_where_the_run_wants_them(sites: Path, browser: Browser, tmp_path: Path) -> None:
     kept = Path(os.environ.get("IMAGER_SCREENSHOTS", str(tmp_path)))
     kept.mkdir(parents=True, exist_ok=True)
-    for scheme in ("light", "dark"):
-        for width in (1280, 360):
-            context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})  # type: ignore[arg-type]
-            page = context.new_page()
-            for name in ("index", "done", "failed", "running"):
-                page.goto((sites / PAGES[name]).as_uri())
-                target = kept / f"{name}-{scheme}-{width}.png"
-                page.screenshot(path=str(target), full_page=True)
-                assert target.read_bytes().startswith(b"\x89PNG")
-            context.close()
+    looks: list[dict[str, Any]] = [_LIGHT, _DARK, _PHONE]
+    for look, label in zip(looks, ("light", "dark", "phone"), strict=True):
+        context = browser.new_context(**look)
+        page = context.new_page()
+        for name in ("index", "done", "failed"):
+            page.goto((sites / PAGES[name]).as_uri())
+            target = kept / f"{name}-{label}.png"
+            page.screenshot(path=str(target), full_page=True)
+            assert target.read_bytes().startswith(b"\x89PNG")
+        context.close()

@@ -111,6 +111,13 @@ def test_a_line_of_another_tool_is_found_by_the_sentence_that_was_made_of_it(tmp
     assert causes(found) == ["Error: one thing"]
 
 
+def test_the_workers_last_word_is_not_taken_for_the_explanation(tmp_path: Path) -> None:
+    error = "package foo is in none of the repositories"
+    content = f"Unable to find package: foo\nError: cleaning up\nERROR: {error}\n"
+    assert causes(tail(tmp_path, content, failed=True, error=error)) == ["Unable to find package: foo"]
+    assert causes(tail(tmp_path, f"fine\nERROR: {error}\n", failed=True, error=error)) == []
+
+
 def test_without_a_hint_the_last_complaint_explains_the_failure(tmp_path: Path) -> None:
     found = tail(tmp_path, "error: first\nfine\nerror: second\nfine\n", failed=True)
     assert causes(found) == ["error: second"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,12 +24,13 @@ from tests.support.html import Page, broken_links, parse
 #: Every attribute that our templates use: another one came from outside.
 ATTRIBUTES = {
     "aria-current", "aria-hidden", "aria-label", "aria-labelledby", "charset", "class", "content", "d", "data-label",
-    "datetime", "focusable", "height", "href", "http-equiv", "id", "lang", "max", "name", "open", "preserveaspectratio",
-    "rel", "role", "scope", "tabindex", "title", "value", "viewbox", "width", "x",
+    "datetime", "focusable", "height", "href", "http-equiv", "id", "lang", "max", "name", "open",
+    "preserveaspectratio", "rel", "role", "scope", "tabindex", "title", "value", "viewbox", "width", "x",
 }  # fmt: skip
 TAGS = {
-    "a", "b", "bdi", "body", "caption", "code", "dd", "details", "div", "dl", "dt", "footer", "h1", "h2", "h3", "head",
-    "header", "html", "li", "link", "main", "mark", "meta", "nav", "p", "path", "pre", "progress", "rect", "section", "span",
+    "a", "b", "bdi", "body", "caption", "code", "dd", "details", "div", "dl", "dt", "footer", "h1", "h2", "h3",
+    "head", "header", "html", "li", "link", "main", "mark", "meta", "nav", "p", "path", "pre", "progress", "rect",
+    "section", "span",
     "summary", "svg", "table", "tbody", "td", "tfoot", "th", "thead", "time", "title", "tr", "ul",
 }  # fmt: skip
 
@@ -74,7 +76,7 @@ def assert_sound(page: Page, site: Path) -> None:
             scheme = urlsplit(each.attributes.get(key, "")).scheme
             allowed = ("", "data") if each.tag == "link" else ("", "http", "https", "ftp", "file")
             assert scheme in allowed, each
-    policy = [each.attributes["content"] for each in page.all("meta") if "http-equiv" in each.attributes][0]
+    policy = next(each.attributes["content"] for each in page.all("meta") if "http-equiv" in each.attributes)
     assert policy.startswith("default-src 'none'; style-src 'self'; img-src 'self' data:")
 
 
@@ -104,7 +106,8 @@ def test_the_index_has_running_then_queued_then_damaged_then_finished(written: W
     assert [each.text for each in written.index.all("h2")] == ["Running", "In queue", "Damaged records", "Finished"]
     order = [each.text for each in written.index.elements if each.attributes.get("class") == "name"]
     assert order == [
-        "tablet", "watch", "watch", "aside-20251124-060000", "broken-20251124-070000", "device", "slow", "phone", "car", "tv",
+        "tablet", "watch", "watch", "aside-20251124-060000", "broken-20251124-070000", "device", "slow",
+        "phone", "car", "tv",
     ]  # fmt: skip
 
 
@@ -201,7 +204,22 @@ def test_a_job_says_what_was_asked_without_its_secrets(written: Written) -> None
     for each in ("raw for x86_64", "RELEASE = 5.1", "--generate-bmap", "strace", "tools", "nightly", "1 h 00 min"):
         assert each in told
     assert "http://repo.example.org/extra/" in page.links
-    assert "--tokenmap" in told
+    again = next(each.text for each in page.all("bdi") if " img build " in each.text)
+    assert shlex.split(again) == [
+        *("SOURCE_DATE_EPOCH=1763978400", "img", "build"),
+        str(written.spool.directory("device-20251124-110000") / "kickstart.ks"),
+        *("--name", "device", "--type", "raw", "--arch", "x86_64"),
+        *("--tokenmap", "RELEASE:5.1,DB_PASSWORD:•••", "--extra-repo=http://repo.example.org/extra/"),
+        "--extra-repo=http://ann:•••@repo.example.org/private/",
+        *(
+            "--package=strace",
+            "--group=tools",
+            "--opt=--generate-bmap",
+            "--tag=nightly",
+            "--tag=5.1",
+            "--timeout=3600s",
+        ),
+    ]
     whole = (written.site / "jobs/device-20251124-110000/index.html").read_text()
     for secret in ("s3same", "tops3cret", "letmein", "hush"):
         assert secret not in whole
@@ -226,8 +244,18 @@ def test_a_running_job_shows_its_phase_and_the_end_of_its_log(written: Written) 
     assert written.spool.log("tablet-20251124-115800").as_uri() in page.links
 
 
+def test_of_a_running_job_whose_earlier_phases_are_unknown_no_time_line_is_made_up(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    jobs.make(spool, "d-1")
+    with spool.start("d-1") as claim:
+        claim.update(phase="install", progress=0.5)
+        write(spool, tmp_path / "site")
+    assert not parse(tmp_path / "site/jobs/d-1/index.html").all("rect")
+
+
 def test_a_cancelled_job_says_why(written: Written) -> None:
     assert "no longer wanted" in written.page("car-20251124-100000").all("section")[0].text
+    assert "no longer wanted" in written.index.text
 
 
 def test_a_damaged_job_shows_what_there_still_is_of_it(written: Written) -> None:
@@ -263,8 +291,8 @@ def test_times_are_marked_up_as_times(written: Written) -> None:
 def hostile_fields(payload: str) -> dict[str, Any]:
     return {
         "name": payload, "arch": payload, "image_type": payload, "prefix": payload, "tokenmap": {payload: payload},
-        "extra_repos": (payload,), "packages": (payload,), "groups": (payload,), "extra_opts": (payload,), "user": payload,
-        "tags": (payload,), "tool": payload, "executor": payload, "reason": payload,
+        "extra_repos": (payload,), "packages": (payload,), "groups": (payload,), "extra_opts": (payload,),
+        "user": payload, "tags": (payload,), "tool": payload, "executor": payload, "reason": payload,
         "kickstart": f"# {payload}\nrootpw {payload}\n{payload}\n".encode("utf-8", "surrogateescape"),
     }  # fmt: skip
 
@@ -306,7 +334,7 @@ def test_whatever_a_field_a_log_or_a_kickstart_holds_is_text_on_the_page(
 def test_whatever_a_manifest_an_event_or_a_reason_holds_is_text_on_the_page(tmp_path: Path, payload: str) -> None:
     spool = Spool(tmp_path / "spool")
     jobs.finished(spool, "hostile-1", tmp_path / "images")
-    packages = [{key: payload for key in ("name", "epoch", "version", "release", "arch", "repository")}]
+    packages = [dict.fromkeys(("name", "epoch", "version", "release", "arch", "repository"), payload)]
     place = Path(spool.read("hostile-1").directory)
     (place / "hostile-1.manifest.json").write_text(json.dumps({"packages": packages}))
     event = {"time": payload, "host": payload, "pid": payload, "from": payload, "to": payload, "reason": payload,

@@ -25,8 +25,8 @@ def test_words_of_every_language_stay_as_they_are(content: str) -> None:
     assert text.visible(content) == content
 
 
-def test_control_characters_are_shown_by_their_pictures() -> None:
-    assert text.visible("a\x00b\x1bc\nd\x7f\x9b") == "a␀b␛c␊d␡[U+009B]"
+def test_control_characters_are_shown_as_escapes_that_every_font_has() -> None:
+    assert text.visible("a\x00b\x1bc\nd\x7f\x9b") == r"a\x00b\x1bc\nd\x7f\x9b"
 
 
 def test_text_that_would_reorder_its_surroundings_is_shown_by_name() -> None:
@@ -54,8 +54,8 @@ def test_http_https_ftp_and_file_urls_become_links(url: str) -> None:
     [
         "javascript:alert(1)", "JavaScript://h/%0aalert(1)", " javascript:alert(1)", "java\nscript:alert(1)",
         "\x01javascript:alert(1)", "data:text/html,<b>", "vbscript:x", "//h/a", "/a", "a", "", "http:", "http:///a",
-        "http://h/a b", "http://h/\u202ea", "http://h\\@evil/", "http://[::1", "http://ann:pw@h/", "http:javascript:x",
-        "blob:http://h/x", "\udc80http://h/",
+        "http://h/a b", "http://h/\u202ea", "http://h\\@evil/", "http://[::1", "http://ann:pw@h/",
+        "http:javascript:x", "blob:http://h/x", "\udc80http://h/",
     ],
 )  # fmt: skip
 def test_nothing_else_becomes_a_link(url: str) -> None:
@@ -66,7 +66,8 @@ def test_nothing_else_becomes_a_link(url: str) -> None:
     ("value", "shown"),
     [
         (0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1288490188, "1.2 GiB"), (2**20 - 1, "1.0 MiB"),
-        (10**30, "888178419700125.2 PiB"), (-5, "0 B"), (float("nan"), "0 B"), ("x", "0 B"), (None, "0 B"), (True, "0 B"),
+        (10**30, "888178419700125.2 PiB"), (-5, "0 B"), (float("nan"), "0 B"), ("x", "0 B"), (None, "0 B"),
+        (True, "0 B"),
     ],
 )  # fmt: skip
 def test_sizes_are_in_the_unit_that_suits(value: object, shown: str) -> None:
@@ -82,7 +83,8 @@ def test_bytes_are_shown_to_the_last_one() -> None:
     ("seconds", "shown"),
     [
         (0.004, "0.00 s"), (0.42, "0.42 s"), (9.999, "10.0 s"), (59.96, "1 min 00 s"), (185, "3 min 05 s"),
-        (7620, "2 h 07 min"), (200000, "2 d 07 h"), (float("inf"), "0.00 s"), (10**400, "0.00 s"),
+        (7620, "2 h 07 min"), (200000, "2 d 07 h"), (1e300, "over 30 years"),
+        (float("inf"), "0.00 s"), (10**400, "0.00 s"),
     ],
 )  # fmt: skip
 def test_durations_are_in_the_units_that_suit(seconds: float, shown: str) -> None:
