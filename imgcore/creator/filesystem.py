@@ -109,7 +109,10 @@ def make(
         elif what == "swap":
             _write(place, swap.header(place.size, label, identifier))
     except CommandFailed as failure:
-        raise _explained(failure, plan, part, place.size, _needed(what, amount)) from failure
+        told = _explained(failure, plan, part, place.size, _needed(what, amount))
+        if told is None:
+            raise
+        raise told from failure
     return [
         (start - place.offset, end - place.offset) for start, end in holes.data(place.file, place.offset, place.size)
     ]
@@ -139,7 +142,7 @@ def _needed(what: str, amount: Amount) -> int:
     return ext.needed(amount, what)
 
 
-def _explained(failure: CommandFailed, plan: Plan, part: Partition, size: int, needed: int) -> BuildError:
+def _explained(failure: CommandFailed, plan: Plan, part: Partition, size: int, needed: int) -> BuildError | None:
     said = "\n".join(failure.tail).lower()
     if "no space left on device" in said:
         return BuildError(
@@ -147,11 +150,11 @@ def _explained(failure: CommandFailed, plan: Plan, part: Partition, size: int, n
             "free space there, or raise the job's disk limit",
             "disk-full",
         )
-    full = ("could not allocate", "disk full", "too small", "not enough space", "not enough free space")
+    full = ("could not allocate", "disk full", "too small", "not enough space", "not enough free space", "lower inode count")
     if any(sign in said for sign in full):
         # What did not fit needs more than there is, whatever the estimate says.
         return _too_small(plan, part, size, max(needed, size + size // 10))
-    return failure
+    return None
 
 
 def _too_small(plan: Plan, part: Partition, size: int, needed: int) -> BuildError:

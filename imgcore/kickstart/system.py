@@ -181,7 +181,7 @@ def _first_boot(check: Checker) -> Mapping[str, Any]:
 
 
 def _authentication(check: Checker) -> Mapping[str, Any]:
-    # The creator tells the programs apart by their arguments: authconfig's are options, authselect's begin with a word.
+    # The creator tells the two apart: arguments of authconfig are options, those of authselect begin with a word.
     words = shlex.join(check.command.words[1:])
     if not words.isprintable():
         check.mistake("it has characters that an argument cannot have")

@@ -43,9 +43,11 @@ def visible(text: str) -> str:
     """`text` with nothing in it that hides, reorders or breaks; passwords in URLs masked; bounded."""
     if len(text) > LONGEST:
         text = f"{text[:LONGEST]}… ({len(text):,} characters)"
-    text = _HALF.sub("\ufffd", text).translate(_CONTROLS)
-    text = _HIDDEN.sub(lambda match: f"[U+{ord(match[0]):04X}]", text)
-    return _CREDENTIALS.sub(r"\1:•••@", text)
+    # Nearly every text is plain, and a page has thousands of them.
+    if not (text.isascii() and text.isprintable()):
+        text = _HALF.sub("\ufffd", text).translate(_CONTROLS)
+        text = _HIDDEN.sub(lambda match: f"[U+{ord(match[0]):04X}]", text)
+    return _CREDENTIALS.sub(r"\1:•••@", text) if "://" in text else text
 
 
 def link(url: str) -> str:

@@ -45,12 +45,12 @@ def test_help_comes_without_an_argument_and_lists_every_target() -> None:
 def test_a_network_that_is_not_there_ends_setting_up_with_one_line_and_a_remedy(
     checkout: Path, tmp_path: Path
 ) -> None:
-    apt = "#!/bin/sh\necho 'W: Failed to fetch http://deb.debian.org/InRelease  Temporary failure resolving'\nexit 100\n"
+    apt = "#!/bin/sh\necho 'W: Failed to fetch http://deb.debian.org/Release  Temporary failure resolving'\nexit 9\n"
     fakes = {"dpkg-query": NOTHING_INSTALLED, "apt-get": apt, "id": "#!/bin/sh\necho 0\n"}
     done = setup(checkout, environment(tmp_path / "bin", instead=fakes))
     assert done.returncode == 2
     last = done.stderr.splitlines()[-1]
-    assert "Failed to fetch http://deb.debian.org/InRelease" in last
+    assert "Failed to fetch http://deb.debian.org/Release" in last
     assert "check the network and see build/setup.log" in last
     assert "Temporary failure resolving" in (checkout / "build" / "setup.log").read_text()
     assert not (checkout / ".venv").exists()

@@ -46,6 +46,6 @@ def repository(directory: Path) -> Path:
 
 def kickstart(repository: Path | str, *packages: str, head: str = "", tail: str = "") -> str:
     """A kickstart that installs `packages` (default: app); `head` and `tail` are further lines of it."""
-    url = repository if isinstance(repository, str) else f"file://{repository}"
+    url = repository if isinstance(repository, str) else repository.as_uri()
     listed = "".join(f"{each}\n" for each in packages or ("app",))
     return f"repo --name=small --baseurl={url}\n{head}%packages\n{listed}%end\n{tail}"
