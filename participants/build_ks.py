@@ -41,7 +41,7 @@ class ParticipantHandler:
         """Validate and augment. Raises InputError that names file, line and remedy."""
         image = request.image_of(wid.fields.as_dict())
         name, content, root = self._found(image)
-        tokens = kickstart.with_defaults(names.tokenmap(image.get("tokenmap")))
+        tokens = kickstart.with_defaults(names.tokenmap(image.get("tokenmap")), arch=str(image.get("arch") or ""))
         read = kickstart.read(content, name, root=root, tokens=tokens)
         text = kickstart.decode(content, name)
         if _INCLUDES.search(text):
@@ -75,7 +75,7 @@ class ParticipantHandler:
         path = names.inside(store, image["ksfile"], "ksfile")
         try:
             with path.open("rb") as file:
-                return path.name, file.read(kickstart.MOST_BYTES + 1), store
+                return str(image["ksfile"]), file.read(kickstart.MOST_BYTES + 1), store
         except OSError as error:
             raise InputError(
                 f"field ksfile: {image['ksfile']!r} cannot be read: {error.strerror}", "see what the store has"

@@ -29,13 +29,14 @@ class Builtin:
 
     def prepare(self, order: Order) -> Prepared:
         """See `Tool.prepare`. The kickstart becomes a plan here, outside of the sandbox."""
-        read = kickstart.read(order.kickstart, order.kickstart_name, tokens=order.tokens)
+        tokens = kickstart.with_defaults(order.tokens, arch=order.arch)
+        read = kickstart.read(order.kickstart, order.kickstart_name, tokens=tokens)
         plan, warnings = kickstart.plan(
             read,
             name=order.name,
             arch=order.arch,
             image_type=order.image_type,
-            tokens=order.tokens,
+            tokens=tokens,
             extra_opts=order.extra_opts,
             source_date_epoch=order.source_date_epoch,
             build_id=order.image_id,
