@@ -203,7 +203,7 @@ def _check_index(spool: Spool) -> Iterator[Finding]:
             if right is None or right == there:
                 continue
             # It may be on its way from one state to the other: look again when nobody is at it.
-            with spool.making(alone=True), _locked(spool.root / "jobs" / image_id):
+            with spool.making(alone=True), _locked_job(spool, image_id):
                 right = _right_entries(spool, image_id) or set()
                 there = {entry for entry in there | right if spool.index.has(*entry)}
         except (SpoolError, InputError):
@@ -224,6 +224,13 @@ def _right_entries(spool: Spool, image_id: str) -> set[tuple[Status, str]] | Non
     except InputError:
         return set()
     return {(job.status, entry_name(job))}
+
+
+def _locked_job(spool: Spool, image_id: str) -> contextlib.AbstractContextManager[None]:
+    try:
+        return _locked(spool.directory(image_id))
+    except InputError:
+        return contextlib.nullcontext()  # no job can have such a name
 
 
 @contextlib.contextmanager
@@ -275,7 +282,7 @@ def _mend_history(spool: Spool, image_id: str) -> None:
 
 def _mend_index(spool: Spool, finding: Finding) -> None:
     status, entry = Status[finding.path.parent.name], finding.path.name
-    with spool.making(alone=True), _locked(spool.root / "jobs" / finding.image_id):
+    with spool.making(alone=True), _locked_job(spool, finding.image_id):
         if (status, entry) in (_right_entries(spool, finding.image_id) or set()):
             spool.index.add(spool.read(finding.image_id), status)
         else:

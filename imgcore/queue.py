@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from imgcore import aside
+from imgcore import aside, names
 from imgcore.claim import Claim
 from imgcore.errors import InputError, SpoolError
 from imgcore.index import Index, id_of
@@ -66,8 +66,8 @@ class Queue:
     def _take(self, entry: str, worker: str, busy: list[str] | None) -> Claim | None:
         """The job behind an entry; where somebody has it locked and `busy` is given, it goes there instead."""
         try:
-            record = Record(self._jobs / id_of(entry), self._index)
-        except FileNotFoundError:
+            record = Record(self._jobs / names.image_id(id_of(entry)), self._index)
+        except (FileNotFoundError, InputError):
             return None  # about to be put in place, or nothing: that is fsck's to say
         taken: Claim | None = None
         try:

@@ -23,7 +23,7 @@ from imgcore.claim import Claim
 from imgcore.config import Config
 from imgcore.delivery import Delivery, discard, place
 from imgcore.errors import BuildError, Cancelled, ImagerError
-from imgcore.executor import Executor, Limits, Outcome, Task
+from imgcore.executor import READABLE, Executor, Limits, Outcome, Task
 from imgcore.job import Job, Status
 from imgcore.progress import Observer, Progress, Silent
 from imgcore.request import Request
@@ -91,6 +91,7 @@ class Worker:
         recorder.progress(Progress("prepare"))
         prepared = used.prepare(order)
         recorder.as_built = prepared.as_built
+        recorder.readable = prepared.readable
         for warning in prepared.warnings:
             recorder.line(f"warning: {warning}")
         limits = self._limits(request)
@@ -192,6 +193,7 @@ class _Recorder:
     observer: Observer
     delivery: Delivery | None = None
     as_built: bytes = b""
+    readable: Sequence[Path] = ()
     outcome: Outcome = field(default_factory=lambda: Outcome(0))
     _current: Progress | None = None
     _since: float = 0.0
@@ -201,6 +203,10 @@ class _Recorder:
 
     def line(self, text: str) -> None:
         """See `Receiver.line`."""
+        if READABLE in text:
+            # People know a repository by its own path. From the last: the first is the beginning of the tenth.
+            for index in reversed(range(len(self.readable))):
+                text = text.replace(f"{READABLE}/{index}", str(self.readable[index]))
         told = progress.parse(text)
         if told is not None:
             self.progress(told)

@@ -24,6 +24,8 @@ _ALIASES = {"efi": "vfat", "fat": "vfat", "msdos": "vfat", "fat16": "vfat", "fat
 _LABELS = {"vfat": fat.LABEL_BYTES, "btrfs": btrfs.LABEL_BYTES, "swap": swap.LABEL_BYTES} | dict.fromkeys(
     _EXT, ext.LABEL_BYTES
 )
+#: What mke2fs, mcopy and mkfs.btrfs say when something does not fit.
+_FULL = ("could not allocate", "disk full", "too small", "not enough", "lower inode count")
 _MIB = 1 << 20
 
 
@@ -150,8 +152,7 @@ def _explained(failure: CommandFailed, plan: Plan, part: Partition, size: int, n
             "free space there, or raise the job's disk limit",
             "disk-full",
         )
-    full = ("could not allocate", "disk full", "too small", "not enough space", "not enough free space", "lower inode count")
-    if any(sign in said for sign in full):
+    if any(sign in said for sign in _FULL):
         # What did not fit needs more than there is, whatever the estimate says.
         return _too_small(plan, part, size, max(needed, size + size // 10))
     return None

@@ -20,6 +20,7 @@ from imgcore.creator.tree import Tree
 __all__ = ["forget_identity", "lend_resolver", "strip"]
 
 _RESOLVER = "/etc/resolv.conf"
+_BUILDERS_RESOLVER = Path("/etc/resolv.conf")
 #: Files and directories that package tools and caches leave, and that are made anew when they are missed.
 _LEFT_OVER = (
     "/root/.rpmdb",
@@ -48,7 +49,7 @@ def lend_resolver(tree: Tree) -> Iterator[None]:
     A file that the packages or scripts wrote meanwhile stays.
     """
     try:
-        lent = Path(_RESOLVER).read_text("utf-8", "surrogateescape")
+        lent = _BUILDERS_RESOLVER.read_text("utf-8", "surrogateescape")
     except OSError:
         yield
         return

@@ -24,7 +24,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-__all__ = ["Executor", "Limits", "Outcome", "Receiver", "Task"]
+__all__ = ["READABLE", "Executor", "Limits", "Outcome", "Receiver", "Task"]
+
+#: Where the sandbox shows a task's readable directories, by their number.
+READABLE = "/run/imager/readable"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote, urlsplit
 from imgcore import kickstart
 from imgcore.creator import plan as plans
 from imgcore.errors import BuildError
-from imgcore.executor import Outcome
+from imgcore.executor import READABLE, Outcome
 from imgcore.tool import Artifact, Order, Output, Package, Prepared, Result
 from imgcore.tool.diagnosis import diagnose
 
@@ -19,7 +19,6 @@ __all__ = ["Builtin", "RESULT"]
 #: The file by which the creator tells what it made; not delivered.
 RESULT = "result.json"
 _RESULT_BYTES = 64 << 20
-_READABLE = "/run/imager/readable"
 
 
 class Builtin:
@@ -95,5 +94,5 @@ class _Shown:
             return url  # the creator says that it is not there, with the kickstart's line
         if directory not in self.directories:
             self.directories.append(directory)
-        place = f"{_READABLE}/{self.directories.index(directory)}"
+        place = f"{READABLE}/{self.directories.index(directory)}"
         return "file://" + quote(place if whole else f"{place}/{path.name}")

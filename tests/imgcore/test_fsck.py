@@ -137,6 +137,11 @@ def index_has_a_ghost(spool: Spool, base: Path) -> None:
     (spool.root / "index/DONE/20260101000000000000,tiny-1").touch()
 
 
+def index_has_junk(spool: Spool, base: Path) -> None:
+    (spool.root / "index/IN_QUEUE/junk").touch()
+    assert spool.claim() is None
+
+
 def missing_artifact(spool: Spool, base: Path) -> None:
     add_done(spool, base).unlink()
 
@@ -180,6 +185,7 @@ DAMAGE: dict[Callable[[Spool, Path], None], list[tuple[str, str, bool]]] = {
     index_lacks: [("index", "tiny-1", True)],
     index_lies: [("index", "tiny-1", True)],
     index_has_a_ghost: [("index", "tiny-1", True)],
+    index_has_junk: [("index", "", True)],
     missing_artifact: [("missing-artifact", "tiny-1", False)],
     artifact_behind_a_link: [("missing-artifact", "tiny-1", False)],
     wrong_size: [("wrong-size", "tiny-1", False)],

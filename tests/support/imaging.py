@@ -27,10 +27,7 @@ def plan(image_type: str = "raw", partitions: tuple[Partition, ...] = (), **chan
 def workplace(folder: Path) -> Workplace:
     """A build's directories below `folder`, with an empty tree."""
     place = Workplace(
-        **{
-            name: folder / name
-            for name in ("inputs", "out", "build", "root", "cache", "tmp", "home")
-        },
+        **{name: folder / name for name in ("inputs", "out", "build", "root", "cache", "tmp", "home")},
         tree=folder / "build" / "root",
     )
     for each in (place.out, place.tree):
@@ -38,7 +35,7 @@ def workplace(folder: Path) -> Workplace:
     return place
 
 
-def fill(tree: Path, *, backwards: bool = False) -> None:
+def fill(tree: Path, *, backwards: bool = False, owner: int = 1000) -> None:
     """A small root tree with one of everything. `backwards` makes it in another order, with other times."""
     files = {
         "etc/hostname": b"demo\n",
@@ -58,8 +55,8 @@ def fill(tree: Path, *, backwards: bool = False) -> None:
     (tree / "bin/program").chmod(0o4755)
     os.link(tree / "bin/program", tree / "usr/alias")
     (tree / "etc/link").symlink_to("../usr/share/doc/text")
-    os.chown(tree / "home/user", 1000, 1000)
-    os.chown(tree / "home/user/note", 1000, 1000)
+    os.chown(tree / "home/user", owner, owner)
+    os.chown(tree / "home/user/note", owner, owner)
     (tree / "home/user").chmod(0o700)
     with (tree / "sparse").open("wb") as file:
         file.truncate(5_000_000)

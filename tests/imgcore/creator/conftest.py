@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 
 import pytest
+
 from tests.support.rpms import Comps, Entry, Rpm, make_repository
 
 _PASSWD = """root:x:0:0:root:/root:/bin/sh
@@ -104,6 +105,12 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     groups = [
         Comps("core", mandatory=["base-files"], name="Core"),
-        Comps("tools", mandatory=["lib"], default=["extra", "not-in-any-repository"], optional=["texts"], name="All Tools"),
+        Comps(
+            "tools",
+            mandatory=["lib"],
+            default=["extra", "not-in-any-repository"],
+            optional=["texts"],
+            name="All Tools",
+        ),
     ]
     return make_repository(top, packages, groups)

@@ -3,12 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.support.trees import ACCOUNTS, a_build
 
 from imgcore.creator import desktop
 from imgcore.creator.plan import Desktop
 from imgcore.creator.tree import Tree
 from imgcore.errors import BuildError
+from tests.support.trees import ACCOUNTS, a_build
 
 
 def configured(top: Path, files: dict[str, str], line: Desktop) -> Tree:

@@ -4,12 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
+from imgcore.creator.plan import Repository
 from tests.imgcore.creator.test_packages import failure
 from tests.imgcore.creator.test_repositories import with_repositories
 from tests.support.creator import create
 from tests.support.web import serve
-
-from imgcore.creator.plan import Repository
 
 pytestmark = pytest.mark.real
 
@@ -35,7 +35,9 @@ def test_a_repeated_build_takes_what_the_cache_has(tmp_path: Path, repository: P
     assert list((cache / "packages/partial").iterdir()) == []
 
 
-def test_a_package_that_was_changed_in_the_cache_is_loaded_again(tmp_path: Path, repository: Path, cache: Path) -> None:
+def test_a_package_that_was_changed_in_the_cache_is_loaded_again(
+    tmp_path: Path, repository: Path, cache: Path
+) -> None:
     with serve(repository) as site:
         wanted = with_repositories(["lib"], Repository("main", site.url))
         create(tmp_path / "1", wanted, cache=cache)
@@ -74,11 +76,15 @@ def test_a_package_that_is_not_what_the_metadata_says_is_told(tmp_path: Path, re
     content[-1] ^= 1
     package.write_bytes(content)
     with serve(copy) as site:
-        cause, text = failure(create(tmp_path / "1", with_repositories(["lib"], Repository("main", site.url, line=5))))
+        cause, text = failure(
+            create(tmp_path / "1", with_repositories(["lib"], Repository("main", site.url, line=5)))
+        )
         assert cause == "repository-invalid"
         assert "package lib-1.0-1.noarch cannot be loaded from repository main" in text
         package.unlink()
-        cause, text = failure(create(tmp_path / "2", with_repositories(["lib"], Repository("main", site.url, line=5))))
+        cause, text = failure(
+            create(tmp_path / "2", with_repositories(["lib"], Repository("main", site.url, line=5)))
+        )
     assert cause == "repository-invalid"
     assert "404" in text
 
@@ -89,7 +95,9 @@ def test_a_package_that_a_local_repository_lacks_is_told(tmp_path: Path, reposit
     copy = tmp_path / "copy"
     shutil.copytree(repository, copy)
     (copy / "lib-1.0-1.noarch.rpm").unlink()
-    cause, text = failure(create(tmp_path / "1", with_repositories(["lib"], Repository("main", copy.as_uri(), line=5))))
+    cause, text = failure(
+        create(tmp_path / "1", with_repositories(["lib"], Repository("main", copy.as_uri(), line=5)))
+    )
     assert cause == "repository-invalid"
     assert text.startswith("image.ks, line 5: package lib-1.0-1.noarch is in the metadata of repository main, but ")
 

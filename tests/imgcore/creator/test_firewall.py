@@ -4,12 +4,12 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
-from tests.support.trees import a_build, link
 
 from imgcore.creator import firewall
 from imgcore.creator.plan import Firewall
 from imgcore.creator.tree import Tree
 from imgcore.errors import BuildError
+from tests.support.trees import a_build, link
 
 FIREWALLD = {
     "/usr/sbin/firewalld": "",

@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.support.trees import a_build
 
 from imgcore.creator import network
 from imgcore.creator.plan import Interface, System
 from imgcore.creator.tree import Tree
 from imgcore.errors import BuildError
+from tests.support.trees import a_build
 
 STATIC = Interface("eth0", "static", True, "10.0.0.2", "255.255.0.0", "10.0.0.1", ("10.0.0.3", "fd00::3"), line=4)
 
@@ -29,7 +29,11 @@ def parsed(tree: Tree, path: str) -> dict[str, dict[str, str]]:
 
 
 def test_a_line_with_a_host_name_alone_needs_no_network_service(tmp_path: Path) -> None:
-    tree = configured(tmp_path, {"/etc/sysconfig/network": "A=b\nHOSTNAME=old\n"}, Interface(boot_protocol="none", hostname="n950", line=4))
+    tree = configured(
+        tmp_path,
+        {"/etc/sysconfig/network": "A=b\nHOSTNAME=old\n"},
+        Interface(boot_protocol="none", hostname="n950", line=4),
+    )
     assert tree.read("/etc/hostname") == "n950\n"
     assert tree.read("/etc/sysconfig/network") == "A=b\nHOSTNAME=n950\n"
 
@@ -59,7 +63,14 @@ def test_the_network_scripts_get_an_ifcfg_file(tmp_path: Path) -> None:
     static = replace(STATIC, mac="00:11:22:33:44:55", mtu=1400)
     tree = configured(tmp_path, {"/etc/sysconfig/network-scripts/ifup": ""}, static)
     assert tree.lines("/etc/sysconfig/network-scripts/ifcfg-eth0") == [
-        *('DEVICE="eth0"', 'TYPE="Ethernet"', 'BOOTPROTO="static"', 'ONBOOT="yes"', 'IPADDR="10.0.0.2"', 'PREFIX="16"'),
+        *(
+            'DEVICE="eth0"',
+            'TYPE="Ethernet"',
+            'BOOTPROTO="static"',
+            'ONBOOT="yes"',
+            'IPADDR="10.0.0.2"',
+            'PREFIX="16"',
+        ),
         *('GATEWAY="10.0.0.1"', 'DNS1="10.0.0.3"', 'DNS2="fd00::3"', 'HWADDR="00:11:22:33:44:55"', 'MTU="1400"'),
     ]
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from imgcore.creator.plan import Group, Item, Packages, Plan, Repository
 from tests.support.creator import EPOCH, Run, create
 from tests.support.rpms import Entry, Rpm, make_repository
@@ -15,7 +16,9 @@ pytestmark = pytest.mark.real
 def plan(repository: Path, *names: str, arch: str = "x86_64", **more: object) -> Plan:
     items = tuple(Item(name, 20 + number) for number, name in enumerate(names))
     packages = replace(Packages(names=items, core=False, line=19), **more)  # type: ignore[arg-type]
-    return Plan("img", arch, "fs", EPOCH, packages=packages, repositories=(Repository("r", f"file://{repository}", line=3),))
+    return Plan(
+        "img", arch, "fs", EPOCH, packages=packages, repositories=(Repository("r", f"file://{repository}", line=3),)
+    )
 
 
 def failure(run: Run) -> tuple[str, str]:
@@ -143,7 +146,9 @@ def test_what_prepackages_names_is_there_before_any_scriptlet_runs(tmp_path: Pat
     user = Rpm("user", provides=["user-first"], files=shell, scripts={"post": "read x < /etc/early && echo found $x"})
     late = Rpm("late", requires=["early"])
     early = replace(early, requires=["user-first"], scripts={})
-    repository = make_repository(tmp_path / "repository", [early, replace(user, provides=["user-first", "/bin/sh"]), late])
+    repository = make_repository(
+        tmp_path / "repository", [early, replace(user, provides=["user-first", "/bin/sh"]), late]
+    )
     run = create(tmp_path / "1", plan(repository, "user", first=(Item("early", 9),)))
     assert run.status == 0, run.log
     assert "found early" in run.log
@@ -184,7 +189,10 @@ def test_packages_of_another_architecture_are_not_there_for_this_one(tmp_path: P
 
 def test_an_unknown_architecture_is_told(tmp_path: Path, repository: Path) -> None:
     cause, text = failure(create(tmp_path, plan(repository, "lib", arch="z80")))
-    assert (cause, text.partition(" (")[0]) == ("unsupported", "architecture z80 is not one that packages are built for")
+    assert (cause, text.partition(" (")[0]) == (
+        "unsupported",
+        "architecture z80 is not one that packages are built for",
+    )
 
 
 def test_no_packages_at_all_is_a_warning(tmp_path: Path, repository: Path) -> None:

@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from imgcore.creator.plan import Plan, Repository
+from imgcore.creator.repositories import split_credentials
 from tests.imgcore.creator.test_packages import failure, plan
 from tests.support.creator import create
 from tests.support.rpms import Rpm, make_repository
 from tests.support.web import serve
-
-from imgcore.creator.plan import Plan, Repository
-from imgcore.creator.repositories import split_credentials
 
 pytestmark = pytest.mark.real
 
@@ -57,7 +57,9 @@ def test_a_repository_that_is_not_there_is_told_with_its_line(
 def test_a_directory_without_metadata_is_told(tmp_path: Path) -> None:
     empty = tmp_path / "empty repository"
     empty.mkdir()
-    cause, text = failure(create(tmp_path / "1", with_repositories(["lib"], Repository("main", empty.as_uri(), line=5))))
+    cause, text = failure(
+        create(tmp_path / "1", with_repositories(["lib"], Repository("main", empty.as_uri(), line=5)))
+    )
     assert cause == "repository-invalid"
     assert "has no repodata/repomd.xml (run createrepo_c in it)" in text
 
@@ -86,7 +88,9 @@ def test_a_repository_on_a_server_that_lacks_it_is_told_with_the_status(tmp_path
     assert "404" in text
 
 
-def test_a_repository_with_a_password_is_used_and_the_password_never_printed(tmp_path: Path, repository: Path) -> None:
+def test_a_repository_with_a_password_is_used_and_the_password_never_printed(
+    tmp_path: Path, repository: Path
+) -> None:
     with serve(repository, account="me@home:s3cret/pw") as site:
         host = site.url.removeprefix("http://")
         good = Repository("main", f"http://me%40home:s3cret%2Fpw@{host}/", line=5, save=True)
@@ -158,7 +162,9 @@ def test_include_and_exclude_lists_of_a_repository_hold(tmp_path: Path) -> None:
     old, new = two_versions(tmp_path)
     without = create(
         tmp_path / "1",
-        with_repositories(["lib"], Repository("old", old.as_uri()), Repository("new", new.as_uri(), exclude=("li*",))),
+        with_repositories(
+            ["lib"], Repository("old", old.as_uri()), Repository("new", new.as_uri(), exclude=("li*",))
+        ),
     )
     assert version(without) == "1"
     only = with_repositories(["lib", "only-new"], Repository("old", old.as_uri()),

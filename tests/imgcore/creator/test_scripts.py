@@ -5,11 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.imgcore.creator.test_packages import failure, plan
-from tests.support.creator import Run, create
 
 from imgcore.creator.plan import Script
 from imgcore.creator.tree import Tree
+from tests.imgcore.creator.test_packages import failure, plan
+from tests.support.creator import Run, create
 
 pytestmark = pytest.mark.real
 
@@ -67,8 +67,14 @@ def test_scripts_run_in_their_order_pre_before_packages_and_pack_after_the_image
     )
     run = run_scripts(tmp_path, repository, *scripts)
     assert run.status == 0, run.log
-    order = [line.strip() for line in run.lines if line.startswith(("  run-", "[imager install 0/", "[imager image 0/"))]
-    kept = [line for number, line in enumerate(order) if not line.startswith("[imager") or order[number - 1][:12] != line[:12]]
+    order = [
+        line.strip() for line in run.lines if line.startswith(("  run-", "[imager install 0/", "[imager image 0/"))
+    ]
+    kept = [
+        line
+        for number, line in enumerate(order)
+        if not line.startswith("[imager") or order[number - 1][:12] != line[:12]
+    ]
     assert [line.split("]")[0].split()[-2 if "imager" in line else -1] for line in kept] == [
         *("run-pre", "install", "run-post-1", "run-post-2", "image", "run-pack"),
     ]
@@ -159,7 +165,9 @@ def test_a_daemon_that_a_script_leaves_ends_with_it_and_does_not_hold_the_build(
     assert not [line for line in run.lines if " sleep 25" in line]
 
 
-def test_a_section_that_the_creator_does_not_know_is_refused_before_any_work(tmp_path: Path, repository: Path) -> None:
+def test_a_section_that_the_creator_does_not_know_is_refused_before_any_work(
+    tmp_path: Path, repository: Path
+) -> None:
     cause, text = failure(run_scripts(tmp_path, repository, Script("traceback", "x", line=12)))
     assert cause == "unsupported"
     assert text.startswith("image.ks, line 12: the section %traceback cannot be carried out")

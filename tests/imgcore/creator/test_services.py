@@ -3,13 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.support.trees import a_build, link
 
 from imgcore.creator import services
 from imgcore.creator.build import Build
 from imgcore.creator.plan import Services
 from imgcore.creator.tree import Tree
 from imgcore.errors import BuildError
+from tests.support.trees import a_build, link
 
 UNITS = "/usr/lib/systemd/system"
 WANTED = "/etc/systemd/system"
@@ -26,7 +26,9 @@ def configured(
 
 def links(tree: Tree, top: str) -> dict[str, str]:
     base = tree.real(top)
-    return {str(path.relative_to(base)): str(path.readlink()) for path in sorted(base.rglob("*")) if path.is_symlink()}
+    return {
+        str(path.relative_to(base)): str(path.readlink()) for path in sorted(base.rglob("*")) if path.is_symlink()
+    }
 
 
 def test_a_unit_is_enabled_by_the_links_that_its_install_section_asks_for(tmp_path: Path) -> None:
@@ -70,7 +72,9 @@ def test_a_unit_is_disabled_by_removing_every_link_to_it(tmp_path: Path) -> None
 def test_a_unit_that_its_package_enables_for_ever_is_a_warning(tmp_path: Path) -> None:
     files = {f"{UNITS}/a.service": "[Service]\n", f"{UNITS}/default.target.wants/a.service": link("../a.service")}
     build, _ = configured(tmp_path, files, disabled=("a",))
-    assert build.warnings == ["image.ks, line 6: a.service stays enabled: its package has it started by default.target"]
+    assert build.warnings == [
+        "image.ks, line 6: a.service stays enabled: its package has it started by default.target"
+    ]
 
 
 def test_a_unit_without_an_install_section_is_a_warning(tmp_path: Path) -> None:
@@ -84,7 +88,10 @@ def test_a_unit_without_an_install_section_is_a_warning(tmp_path: Path) -> None:
     ("files", "words"),
     [
         ({}, "the service nosuch is not in the image"),
-        ({f"{WANTED}/nosuch.service": link("/dev/null"), f"{UNITS}/nosuch.service": SSHD}, "the service nosuch is masked"),
+        (
+            {f"{WANTED}/nosuch.service": link("/dev/null"), f"{UNITS}/nosuch.service": SSHD},
+            "the service nosuch is masked",
+        ),
     ],
 )
 def test_a_service_that_cannot_be_enabled_is_refused_with_its_line(

@@ -4,13 +4,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+
+from imgcore.creator.plan import Repository
 from tests.imgcore.creator.test_packages import failure
 from tests.imgcore.creator.test_repositories import with_repositories
 from tests.support.creator import create
 from tests.support.rpms import Key, Rpm, make_key, make_repository
 from tests.support.web import serve
-
-from imgcore.creator.plan import Repository
 
 pytestmark = pytest.mark.real
 
@@ -48,7 +48,9 @@ def test_a_package_that_is_signed_with_another_key_is_told(tmp_path: Path, signe
     wanted = with_repositories(["one"], Repository("main", signed.as_uri(), gpg_key=str(other.public), line=4))
     cause, text = failure(create(tmp_path / "1", wanted))
     assert cause == "signature"
-    assert text.startswith("image.ks, line 4: package one-1.0-1.noarch of repository main is signed with another key (")
+    assert text.startswith(
+        "image.ks, line 4: package one-1.0-1.noarch of repository main is signed with another key ("
+    )
 
 
 def test_a_key_of_one_repository_does_not_vouch_for_another(tmp_path: Path, signed: Path, key: Key) -> None:
@@ -60,7 +62,9 @@ def test_a_key_of_one_repository_does_not_vouch_for_another(tmp_path: Path, sign
     )
     cause, text = failure(create(tmp_path / "1", wanted))
     assert cause == "signature"
-    assert text.startswith("image.ks, line 5: package three-1.0-1.noarch of repository mine is signed with another key")
+    assert text.startswith(
+        "image.ks, line 5: package three-1.0-1.noarch of repository mine is signed with another key"
+    )
 
 
 def test_a_signed_package_that_was_changed_is_told(tmp_path: Path, signed: Path, key: Key) -> None:

@@ -4,13 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.support.trees import a_build, link
 
 from imgcore.creator import system
 from imgcore.creator.build import Build
 from imgcore.creator.plan import Item, Services, System
 from imgcore.creator.tree import Tree
 from imgcore.errors import BuildError
+from tests.support.trees import a_build, link
 
 
 def configured(top: Path, files: dict[str, str], wanted: System) -> tuple[Build, Tree]:
@@ -40,7 +40,11 @@ def test_language_and_keyboard_are_set_and_other_settings_stay(tmp_path: Path) -
 
 
 def test_the_time_zone_is_a_link_as_systemd_reads_it(tmp_path: Path) -> None:
-    files = {"/usr/share/zoneinfo/Europe/Helsinki": "TZif", "/etc/localtime": link("old"), "/etc/sysconfig/clock": "A=1\n"}
+    files = {
+        "/usr/share/zoneinfo/Europe/Helsinki": "TZif",
+        "/etc/localtime": link("old"),
+        "/etc/sysconfig/clock": "A=1\n",
+    }
     _, tree = configured(tmp_path, files, System(timezone=Item("Europe/Helsinki"), clock_utc=False))
     assert os.readlink(tree.real("/etc/localtime", follow=False)) == "../usr/share/zoneinfo/Europe/Helsinki"
     assert tree.real("/etc/localtime").read_text() == "TZif"
@@ -57,8 +61,12 @@ def test_a_time_zone_that_the_image_lacks_is_refused_with_its_line(tmp_path: Pat
     wanted = System(timezone=Item("Europe/Nowhere", 4))
     assert refused(tmp_path / "1", {}, wanted).startswith("image.ks, line 4: the image does not know the time zone")
     files = {"/usr/share/zoneinfo/UTC": ""}
-    assert refused(tmp_path / "2", files, wanted) == "image.ks, line 4: the time zone Europe/Nowhere is not in the image"
-    assert refused(tmp_path / "3", files, System(timezone=Item("../../../etc/passwd", 4))).startswith("image.ks, line 4")
+    assert (
+        refused(tmp_path / "2", files, wanted) == "image.ks, line 4: the time zone Europe/Nowhere is not in the image"
+    )
+    assert refused(tmp_path / "3", files, System(timezone=Item("../../../etc/passwd", 4))).startswith(
+        "image.ks, line 4"
+    )
 
 
 def test_selinux_is_set_and_labels_are_made_at_the_first_boot(tmp_path: Path) -> None:
@@ -90,9 +98,7 @@ def test_the_first_boot_program_is_enabled_or_disabled(tmp_path: Path) -> None:
 
 def test_authentication_options_that_hold_anyway_need_no_program(tmp_path: Path) -> None:
     build, _ = configured(tmp_path, {}, System(authentication=Item("--useshadow --enablemd5", 6)))
-    assert build.warnings == [
-        "image.ks, line 6: passwords are protected by SHA-512, not by MD5, which is broken"
-    ]
+    assert build.warnings == ["image.ks, line 6: passwords are protected by SHA-512, not by MD5, which is broken"]
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from imgcore.creator.plan import Script
 from tests.imgcore.creator.test_packages import failure, plan
 from tests.support.creator import create
 from tests.support.rpms import Entry, Rpm, make_repository
-
-from imgcore.creator.plan import Script
 
 pytestmark = pytest.mark.real
 

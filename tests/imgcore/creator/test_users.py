@@ -4,12 +4,12 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.support.trees import ACCOUNTS, a_build
 
 from imgcore.creator import users
 from imgcore.creator.plan import Password, System, User, UserGroup
 from imgcore.creator.tree import Tree
 from imgcore.errors import BuildError
+from tests.support.trees import ACCOUNTS, a_build
 
 #: Whoever runs the tests may give files to these.
 UID = 1000 if os.geteuid() == 0 else os.getuid()
@@ -80,7 +80,10 @@ def test_a_user_gets_number_group_shell_and_a_home_from_the_skeleton(tmp_path: P
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files to any number")
 def test_a_user_without_a_number_gets_the_first_free_one(tmp_path: Path) -> None:
-    accounts = {"/etc/passwd": ACCOUNTS["/etc/passwd"] + "a:x:500:500::/:/bin/sh\n", "/etc/login.defs": "UID_MIN 500\n"}
+    accounts = {
+        "/etc/passwd": ACCOUNTS["/etc/passwd"] + "a:x:500:500::/:/bin/sh\n",
+        "/etc/login.defs": "UID_MIN 500\n",
+    }
     tree = configured(tmp_path, System(users=(User("me"), User("you", home="/srv/you", shell="/bin/zsh"))), accounts)
     assert entry(tree, "/etc/passwd", "me")[2:4] == ["501", "501"]
     assert entry(tree, "/etc/passwd", "you")[2:] == ["502", "502", "", "/srv/you", "/bin/zsh"]
@@ -96,7 +99,10 @@ def test_a_group_is_added_with_its_number_or_the_first_free_one(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("system", "words"),
     [
-        (System(users=(User("me", groups=("wheel",), line=7),)), "line 7: the group wheel of user me is not in the image"),
+        (
+            System(users=(User("me", groups=("wheel",), line=7),)),
+            "line 7: the group wheel of user me is not in the image",
+        ),
         (System(users=(User("root", line=7),)), "line 7: the user root is there already"),
         (System(users=(User("me", uid=0, line=7),)), "line 7: the user number 0 is taken"),
         (System(users=(User("a:b", line=7),)), "line 7: 'a:b' cannot be the name of a user"),

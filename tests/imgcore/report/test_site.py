@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -194,6 +195,21 @@ def test_two_writers_at_once_do_no_harm(spool: Spool, tmp_path: Path) -> None:
         assert (each.returncode, said) == (0, b"")
     write(spool, tmp_path / "alone")
     assert content(target) == content(tmp_path / "alone")
+
+
+def test_a_writer_waits_for_the_one_that_is_at_work(spool: Spool, tmp_path: Path) -> None:
+    target = tmp_path / "site"
+    write(spool, target, now=jobs.NOW)
+    with (target / ".imager-report.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        jobs.make(spool, "w-2")
+        waiting = threading.Thread(target=write, args=(spool, target))
+        waiting.start()
+        waiting.join(0.5)
+        assert waiting.is_alive()
+        assert not (target / "jobs/w-2").exists()
+    waiting.join(30)
+    assert (target / "jobs/w-2/index.html").exists()
 
 
 def killed_writer(spool: Spool, target: Path, renames: int) -> bool:
