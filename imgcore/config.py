@@ -11,22 +11,33 @@ import difflib
 import os
 import re
 import shlex
+import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
 from imgcore.errors import InputError
+from imgcore.names import shown
 
 __all__ = ["Config", "default_spool", "load", "parse_duration", "parse_size"]
 
-_SIZE = re.compile(r"^(\d+(?:\.\d+)?) ?([KMGT]?)(?:i?B)?$", re.IGNORECASE)
-_DURATION = re.compile(r"^(\d+(?:\.\d+)?) ?([smhd]?)$", re.IGNORECASE)
+_SIZE = re.compile(r"^([0-9]+(?:\.[0-9]+)?) ?([KMGT]?)(?:i?B)?$", re.IGNORECASE)
+_DURATION = re.compile(r"^([0-9]+(?:\.[0-9]+)?) ?([smhd]?)$", re.IGNORECASE)
+#: Far more than a configuration has; whatever is larger is some other file.
+_MOST_BYTES = 1 << 20
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError as error:
+        raise InputError("HOME is not set, and this user has no home directory", "set HOME") from error
 
 
 def _data_home() -> Path:
     given = os.environ.get("XDG_DATA_HOME", "")
-    return Path(given if given.startswith("/") else Path.home() / ".local/share") / "imager"
+    return Path(given if given.startswith("/") else _home() / ".local/share") / "imager"
 
 
 def default_spool() -> Path:
@@ -68,7 +79,7 @@ def parse_size(text: str) -> int:
     """Bytes that a text such as `512M` or `1.5 GiB` means (powers of 1024). Raises ValueError."""
     match = _SIZE.match(text.strip())
     if match is None:
-        raise ValueError(f"{text!r} is not a size such as 512M or 8G")
+        raise ValueError(f"{shown(text)} is not a size such as 512M or 8G")
     return int(float(match[1]) * 1024 ** " KMGT".index((match[2] or " ").upper()))
 
 
@@ -76,24 +87,33 @@ def parse_duration(text: str) -> float:
     """Seconds that a text such as `90`, `30m` or `4h` means. Raises ValueError."""
     match = _DURATION.match(text.strip())
     if match is None:
-        raise ValueError(f"{text!r} is not a duration such as 90s, 30m or 4h")
+        raise ValueError(f"{shown(text)} is not a duration such as 90s, 30m or 4h")
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2].lower()]
 
 
 def _one_of(*allowed: str) -> Callable[[str], str]:
     def choice(text: str) -> str:
         if text not in allowed:
-            raise ValueError(f"{text!r} is not one of {', '.join(allowed)}")
+            raise ValueError(f"{shown(text)} is not one of {', '.join(allowed)}")
         return text
 
     return choice
 
 
 def _path(text: str) -> Path:
-    path = Path(text).expanduser()
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{shown(text)} begins with the home of a user that there is not") from error
     if not path.is_absolute():
-        raise ValueError(f"{text!r} is not an absolute path")
+        raise ValueError(f"{shown(text)} is not an absolute path")
     return path
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise ValueError(f"{shown(text)} is not a whole number such as 8192")
+    return int(text)
 
 
 _OPTIONS: dict[str, dict[str, Callable[[str], object]]] = {
@@ -109,7 +129,7 @@ _OPTIONS: dict[str, dict[str, Callable[[str], object]]] = {
     },
     "limits": {
         "memory": parse_size,
-        "processes": int,
+        "processes": _count,
         "disk": parse_size,
         "scratch": _one_of("memory", "disk"),
         "log": parse_size,
@@ -125,26 +145,52 @@ def load(extra: Path | None = None, *, files: Sequence[Path] | None = None) -> C
     `extra` must exist; the standard files need not. $IMAGER_SPOOL overrides the files.
     """
     if files is None:
-        files = (Path("/etc/imager/imager.conf"), Path.home() / ".config/imager/imager.conf")
+        files = (Path("/etc/imager/imager.conf"), _home() / ".config/imager/imager.conf")
     config = Config()
-    for path in [*(each for each in files if each.exists()), *([extra] if extra else [])]:
-        config = _apply(config, path)
+    for path in (*files, *([extra] if extra is not None else [])):
+        text = _text(path, needed=path is extra)
+        if text is not None:
+            config = _apply(config, path, text)
     if os.environ.get("IMAGER_SPOOL"):
         config = replace(config, spool=default_spool())
     if config.tool != "builtin" and config.tool not in config.commands:
         raise InputError(
-            f"tool {config.tool!r} is not known", f"choose one of builtin, {', '.join(sorted(config.commands))}"
+            f"tool {shown(config.tool)} is not known", f"choose one of builtin, {', '.join(sorted(config.commands))}"
         )
     return config
 
 
-def _apply(config: Config, path: Path) -> Config:
+def _text(path: Path, *, needed: bool) -> str | None:
+    """What the file holds; None where it is not there and need not be."""
+    try:
+        # Not blocking: the name could be a pipe that nobody writes to.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            kind = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(kind) and not stat.S_ISFIFO(kind):
+                raise _unreadable(path, "it is not a file")
+            os.set_blocking(file.fileno(), True)
+            content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise _unreadable(path, f"it has more than {_MOST_BYTES >> 20} MiB")
+        return content.decode("utf-8")
+    except OSError as error:
+        if not needed and isinstance(error, FileNotFoundError | NotADirectoryError):
+            return None
+        raise _unreadable(path, error.strerror or str(error)) from error
+    except UnicodeDecodeError as error:
+        raise _unreadable(path, "it is not UTF-8 text") from error
+
+
+def _unreadable(path: Path, reason: str) -> InputError:
+    return InputError(f"configuration {path} cannot be read: {reason}", "correct or remove the file")
+
+
+def _apply(config: Config, path: Path, content: str) -> Config:
     parser = configparser.ConfigParser(interpolation=None)
     try:
-        parser.read_string(path.read_text(encoding="utf-8"), source=str(path))
-    except (OSError, UnicodeDecodeError, configparser.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error).replace("\n", " ")
-        raise InputError(f"configuration {path} cannot be read: {reason}", "correct or remove the file") from error
+        parser.read_string(content, source=str(path))
+    except configparser.Error as error:
+        raise _unreadable(path, _reason(error)) from error
     changes: dict[str, object] = {}
     commands = dict(config.commands)
     for section in parser.sections():
@@ -153,14 +199,14 @@ def _apply(config: Config, path: Path) -> Config:
             continue
         options = _OPTIONS.get(section)
         if options is None:
-            raise InputError(f"{path}: section [{section}] is not known", _nearest(section, _OPTIONS))
+            raise InputError(f"{path}: section [{shown(section)[1:-1]}] is not known", _nearest(section, _OPTIONS))
         for option, text in parser[section].items():
             if option not in options:
-                raise InputError(f"{path}: [{section}] {option} is not known", _nearest(option, options))
+                raise InputError(f"{path}: [{section}] {shown(option)[1:-1]} is not known", _nearest(option, options))
             try:
                 changes[_FIELDS.get(option, option)] = options[option](text)
             except ValueError as error:
-                raise InputError(f"{path}: [{section}] {option}: {error}") from error
+                raise InputError(f"{path}: [{section}] {option}: {error}", "correct or remove the line") from error
     return replace(config, commands=MappingProxyType(commands), **changes)  # type: ignore[arg-type]
 
 
@@ -171,7 +217,21 @@ def _command(path: Path, section: str, options: Mapping[str, str]) -> tuple[str,
     try:
         return tuple(shlex.split(options["command"]))
     except ValueError as error:
-        raise InputError(f"{path}: [{section}] command: {error}") from error
+        raise InputError(f"{path}: [{section}] command: {error}", "correct the line's quotes") from error
+
+
+def _reason(error: configparser.Error) -> str:
+    """What is wrong with the file's form, in one short sentence."""
+    if isinstance(error, configparser.MissingSectionHeaderError):
+        return f"line {error.lineno}, {shown(error.line.strip())}, stands before the first [section]"
+    if isinstance(error, configparser.ParsingError):
+        number, line = error.errors[0]
+        return f"line {number}, {line[:60]}, is neither a [section] nor an option"
+    if isinstance(error, configparser.DuplicateOptionError):
+        return f"line {error.lineno}: {shown(error.option)} is there already in [{error.section}]"
+    if isinstance(error, configparser.DuplicateSectionError):
+        return f"line {error.lineno}: [{error.section}] is there already"
+    return " ".join(str(error).split())[:200]
 
 
 def _nearest(word: str, known: Mapping[str, object]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,7 @@ from imgcore.buildlog import BuildLog, without_credentials
 from imgcore.claim import Claim
 from imgcore.config import Config
 from imgcore.delivery import Delivery, discard, place
-from imgcore.errors import BuildError, Cancelled, ImagerError
+from imgcore.errors import BuildError, Cancelled, ImagerError, InputError
 from imgcore.executor import READABLE, Executor, Limits, Outcome, Task
 from imgcore.job import Job, Status
 from imgcore.progress import Observer, Progress, Silent
@@ -44,6 +45,11 @@ class Worker:
 
     def check(self, request: Request) -> tuple[str, ...]:
         """Refuse what cannot be built, before anything is written. Returns warnings; raises InputError."""
+        for option, path in (
+            ("--outdir, or [imager] base_dir", self._config.base_dir),
+            ("[imager] cache", self._config.cache),
+        ):
+            _refuse_unwritable(path, option)
         return self._tool().prepare(request.order("check", 1)).warnings
 
     def build(
@@ -281,6 +287,18 @@ class _Output:
 
     def read(self, name: str, limit: int) -> bytes:
         return self.delivery.read(name, limit)
+
+
+def _refuse_unwritable(directory: Path, option: str) -> None:
+    """What can be seen beforehand of a directory that could not be made or written to."""
+    try:
+        there = next(each for each in (directory, *directory.parents) if os.path.lexists(each))
+        if not there.is_dir():
+            raise InputError(f"{directory} cannot be used: {there} is not a directory", f"correct {option}")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise InputError(f"{directory} cannot be used: {there} cannot be written", f"correct {option}")
+    except OSError as error:
+        raise InputError(f"{directory} cannot be used: {error.strerror}", f"correct {option}") from error
 
 
 def _manifest(job: Job, result: tool.Result) -> bytes:

@@ -41,7 +41,8 @@ class ParticipantHandler:
         """Validate and augment. Raises InputError that names file, line and remedy."""
         image = request.image_of(wid.fields.as_dict())
         name, content, root = self._found(image)
-        tokens = kickstart.with_defaults(names.tokenmap(image.get("tokenmap")), arch=str(image.get("arch") or ""))
+        arch = names.arch(image["arch"]) if image.get("arch") else ""
+        tokens = kickstart.with_defaults(names.tokenmap(image.get("tokenmap")), arch=arch)
         read = kickstart.read(content, name, root=root, tokens=tokens)
         text = kickstart.decode(content, name)
         if _INCLUDES.search(text):

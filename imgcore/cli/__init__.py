@@ -19,6 +19,7 @@ from imgcore.errors import ImagerError
 __all__ = ["group", "main"]
 
 _COMMANDS = ("build", "report", "fsck", "doctor", "completion", "man")
+_LONGEST = 400
 
 
 class _Lazy(click.Group):
@@ -47,28 +48,45 @@ def group() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `img` and leave the process with its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = group.main(
-            args=list(arguments) if arguments is not None else None, prog_name="img", standalone_mode=False
-        )
+        code = group.main(args=given, prog_name="img", standalone_mode=False)
+        sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
     except ImagerError as error:
         _complain(str(error))
         sys.exit(error.exit_code)
-    except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
-        hint = f" (see `{context.command_path} --help`)" if context is not None else ""
-        _complain(error.format_message() + hint)
+        path = (
+            context.command_path
+            if context is not None
+            else " ".join(["img", *(each for each in given[:1] if each in _COMMANDS)])
+        )
+        # click shows a wrong value as long as it is.
+        _complain(f"{_cut(error.format_message())} (see `{path} --help`)")
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         _complain("cancelled")
         sys.exit(130)
     except BrokenPipeError:
         # Whoever read our output has gone; a complaint at the end of the process would be about nothing.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _drop_output()
         sys.exit(1)
+    except OSError as error:
+        _drop_output()
+        _complain(f"{error.filename or 'standard output'} cannot be used: {error.strerror} (free space, or look "
+                  "at its permissions)")  # fmt: skip
+        sys.exit(1)
+
+
+def _drop_output() -> None:
+    """What is still to be written goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 def _complain(text: str) -> None:

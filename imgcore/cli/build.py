@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import pwd
+import re
 import signal
 import stat
 from pathlib import Path
@@ -30,20 +31,23 @@ _MACHINES = {"AMD64": "x86_64", "arm64": "aarch64", "armv7l": "armv7hl"}
 
 
 @click.command("build")
-@click.argument("ks", metavar="KS", type=click.Path(path_type=Path))
-@click.option("--type", "image_type", help="fs, loop or raw  [default: as the kickstart's header says, or fs]")
-@click.option("--arch", help="Architecture of the image  [default: of this machine]")
-@click.option("--name", help="Name of the image  [default: the kickstart's base name]")
+@click.argument("ks", metavar="KS", type=options.path)
+@click.option(
+    "--type",
+    "image_type",
+    type=options.text,
+    help="fs, loop or raw  [default: as the kickstart's header says, or fs]",
+)
+@click.option("--arch", type=options.text, help="Architecture of the image  [default: of this machine]")
+@click.option("--name", type=options.text, help="Name of the image  [default: the kickstart's base name]")
 @click.option(
     "--tokenmap", default="", metavar="K:V,…", help="Values for @K@ in the kickstart and $K in its scripts."
 )
-@click.option(
-    "--outdir", type=click.Path(path_type=Path), help="Where images are put  [default: base_dir as configured]"
-)
+@click.option("--outdir", type=options.path, help="Where images are put  [default: base_dir as configured]")
 @options.spool
-@click.option("--prefix", help="Directory below the output directory  [default: requests]")
+@click.option("--prefix", type=options.text, help="Directory below the output directory  [default: requests]")
 @click.option("--executor", type=click.Choice(["auto", "direct", "sudo"]), help="Where the tool runs.")
-@click.option("--tool", help="What makes the image: builtin, mic, mic2 or a configured one.")
+@click.option("--tool", type=options.text, help="What makes the image: builtin, mic, mic2 or a configured one.")
 @click.option("--extra-repo", multiple=True, metavar="URL", help="A repository more: URL, NAME=URL or a repo line.")
 @click.option("--package", multiple=True, help="A package more.")
 @click.option("--group", multiple=True, help="A package group more.")
@@ -51,7 +55,12 @@ _MACHINES = {"AMD64": "x86_64", "arm64": "aarch64", "armv7l": "armv7hl"}
     "--opt", "extra_opts", multiple=True, metavar="OPTION", help="An option of the tool, as --opt=--copy-kernel."
 )
 @click.option("--tag", multiple=True, help="A word to find the job by.")
-@click.option("--timeout", metavar="TIME", help="Give up after this long: 90s, 30m, 4h  [default: as configured]")
+@click.option(
+    "--timeout",
+    type=options.text,
+    metavar="TIME",
+    help="Give up after this long: 90s, 30m, 4h  [default: as configured]",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Show the whole log.")
 @click.option("-q", "--quiet", is_flag=True, help="Show nothing but errors.")
 @options.configuration
@@ -104,15 +113,12 @@ def command(ks: Path, json_wanted: bool, quiet: bool, verbose: bool, **given: An
 def _image(ks: Path, given: dict[str, Any]) -> dict[str, Any]:
     content = _content(ks)
     text = kickstart.decode(content, ks.name)
-    timeout = given["timeout"]
-    try:
-        seconds = parse_duration(timeout) if timeout else 0.0
-    except ValueError as error:
-        raise InputError(f"option --timeout: {error}") from error
+    if not text.strip():
+        raise InputError(f"kickstart {ks} is empty", "docs/kickstart.md says what one looks like")
     return {
         "kickstart": text,
         "kickstart_name": ks.name,
-        "name": given["name"] or names.name(ks.stem),
+        "name": given["name"] or _name(ks),
         "arch": given["arch"],
         "image_type": given["image_type"],
         "prefix": given["prefix"] or "requests",
@@ -122,7 +128,7 @@ def _image(ks: Path, given: dict[str, Any]) -> dict[str, Any]:
         "groups": list(given["group"]),
         "extra_opts": list(given["extra_opts"]),
         "tags": list(given["tag"]),
-        "timeout": seconds,
+        "timeout": _seconds(given["timeout"]),
         "user": _user(),
         "source_date_epoch": _epoch(),
     }
@@ -145,6 +151,27 @@ def _content(ks: Path) -> bytes:
         raise InputError(f"kickstart {ks} cannot be read: {reason}", "check the path and its permissions") from error
 
 
+def _name(ks: Path) -> str:
+    try:
+        return names.name(ks.stem)
+    except InputError as error:
+        raise InputError(
+            f"the kickstart's name, {names.shown(ks.name)}, cannot be the image's too", "give one with --name"
+        ) from error
+
+
+def _seconds(timeout: str | None) -> float:
+    if timeout is None:
+        return 0.0
+    try:
+        seconds = parse_duration(timeout)
+    except ValueError as error:
+        raise InputError(f"option --timeout: {error}", "write, for example, --timeout 90m") from error
+    if not seconds:
+        raise InputError(f"option --timeout: {timeout} is no time to build in", "leave it out, or write 90m")
+    return seconds
+
+
 def _user() -> str:
     try:
         return pwd.getpwuid(os.getuid()).pw_name
@@ -154,9 +181,13 @@ def _user() -> str:
 
 def _epoch() -> int:
     text = os.environ.get("SOURCE_DATE_EPOCH", "")
-    if text and not text.isdecimal():
-        raise InputError(f"SOURCE_DATE_EPOCH is {text!r}, not a number of seconds since 1970", "unset or correct it")
-    return int(text or 0)
+    if not text:
+        return 0
+    if not re.fullmatch("[0-9]{1,10}", text) or not 0 < int(text) < 2**32:
+        raise InputError(
+            f"SOURCE_DATE_EPOCH is {names.shown(text)}, not a number of seconds since 1970", "unset or correct it"
+        )
+    return int(text)
 
 
 def _tell(job: Job, config: Config) -> None:

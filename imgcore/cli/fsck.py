@@ -19,9 +19,7 @@ __all__ = ["command"]
 @click.command("fsck")
 @click.option("--repair", is_flag=True, help="Mend what can be mended.")
 @click.option("--quick", is_flag=True, help="Do not read the images (their digests are not checked).")
-@click.option(
-    "--outdir", type=click.Path(path_type=Path), help="Where images are put  [default: base_dir as configured]"
-)
+@click.option("--outdir", type=options.path, help="Where images are put  [default: base_dir as configured]")
 @options.spool
 @options.configuration
 @options.as_json

@@ -8,13 +8,14 @@ from pathlib import Path
 import click
 
 from imgcore import __version__
+from imgcore.cli import options
 from imgcore.errors import SpoolError
 
 __all__ = ["command", "pages"]
 
 
 @click.command("man")
-@click.argument("directory", type=click.Path(path_type=Path))
+@click.argument("directory", type=options.path)
 def command(directory: Path) -> None:
     """Write the manual pages img.1, img-build.1, … into DIRECTORY."""
     try:

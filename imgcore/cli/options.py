@@ -1,4 +1,7 @@
-"""Options that several commands have."""
+"""Options that several commands have, and the types of their values.
+
+A value that is there but empty is refused: it comes from a variable that a script forgot to set.
+"""
 
 from __future__ import annotations
 
@@ -11,23 +14,33 @@ import click
 
 from imgcore import config
 
-__all__ = ["as_json", "configuration", "load", "spool"]
+__all__ = ["as_json", "configuration", "load", "path", "spool", "text"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
+def text(value: str) -> str:
+    """The type of an option that takes some text; whether it is the right one is for others to say."""
+    if not value:
+        raise click.BadParameter("it is empty.")
+    return value
+
+
+def path(value: str) -> Path:
+    """The type of an option that takes a path."""
+    return Path(text(value))
+
+
 def spool(function: _F) -> _F:
     """`--spool`."""
-    return click.option(
-        "--spool", type=click.Path(path_type=Path), help="Where jobs are recorded  [default: as configured]"
-    )(function)
+    return click.option("--spool", type=path, help="Where jobs are recorded  [default: as configured]")(function)
 
 
 def configuration(function: _F) -> _F:
     """`--config`."""
-    return click.option(
-        "--config", "config_file", type=click.Path(path_type=Path), help="One more configuration file, read last."
-    )(function)
+    return click.option("--config", "config_file", type=path, help="One more configuration file, read last.")(
+        function
+    )
 
 
 def as_json(function: _F) -> _F:

@@ -15,7 +15,7 @@ __all__ = ["command"]
 
 
 @click.command("report")
-@click.option("--outdir", type=click.Path(path_type=Path), help="Where the pages go  [default: report as configured]")
+@click.option("--outdir", type=options.path, help="Where the pages go  [default: report as configured]")
 @options.spool
 @options.configuration
 @options.as_json

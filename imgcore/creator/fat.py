@@ -37,6 +37,8 @@ def make(
     if esp and size >= 34 * _MIB:
         # Firmware wants FAT32; small clusters give it the 65525 that make a FAT a FAT32.
         argv += ["-F", "32", *(["-s", "1"] if size < 260 * _MIB else [])]
+    if content is not None:
+        argv += ["-r", str(_root_entries(content))]
     tools.use([*argv, str(file), str(size // 1024)], epoch, "makes FAT file systems")
     if content is None:
         return
@@ -75,6 +77,14 @@ def _copies(content: Path) -> Iterator[tuple[str, list[str]]]:
                 kind = "a symbolic link" if stat.S_ISLNK(mode) else "neither a file nor a directory"
                 raise _unfit(f"{inside}/{name}", f"is {kind}")
         yield inside or "/", files
+
+
+def _root_entries(content: Path) -> int:
+    """How many entries the root directory needs, which in FAT12 and FAT16 cannot grow."""
+    # One for the label; for each name a short entry, and long ones of 13 UTF-16 units.
+    units = [len(path.name.encode("utf-16-le", "surrogatepass")) // 2 for path in content.iterdir()]
+    entries = 1 + sum(1 + -(-each // 13) for each in units)
+    return max(512, -(-entries // 16) * 16)
 
 
 def _refuse(inside: str, names: Sequence[str]) -> None:

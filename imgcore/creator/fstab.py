@@ -28,7 +28,7 @@ def render(plan: Plan, present: str = "") -> str:
             options = "sw" if options == "defaults" else options
         source = f"UUID={filesystem.uuid_text(plan, part)}"
         lines.append(f"{source} {_escaped(mountpoint)} {what} {options} 0 {check}")
-        ours.add(mountpoint)
+        ours.add(_escaped(mountpoint))
     for line in present.splitlines():
         words = line.split()
         if len(words) > 1 and not words[0].startswith("#") and words[1] not in ours:

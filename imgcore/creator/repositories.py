@@ -89,8 +89,6 @@ def _base(build: Build) -> Any:
     conf.plugins = False
     conf.installonlypkgs = []
     conf.installonly_limit = 0
-    # An image has what was asked for and what that needs, as with mic.
-    conf.install_weak_deps = False
     conf.ignorearch = True
     conf.substitutions["arch"] = plan.arch
     try:
@@ -164,6 +162,8 @@ def _load(build: Build, base: Any, known: Any, repository: Repository) -> None:
     # dnf forgets why each mirror failed as soon as it has logged it.
     known._md_pload._mirror_failure_cb = lambda _data, text, _url, _metadata: failures.add(text)
     try:
+        # What is younger than a second would count as current whatever the options say.
+        known._repo.expire()
         known.load()
         base._sack.load_repo(known._repo, build_cache=True, load_filelists=True)
     except (library("dnf.exceptions").Error, library("hawkey").Exception, RuntimeError, OSError) as error:

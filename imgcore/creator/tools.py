@@ -27,6 +27,7 @@ PACKAGES = {
     "zstd": "zstd",
 }
 
+_MOST_WORDS = 30
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -62,7 +63,13 @@ def use(
     """Run `argv` as if it were `epoch`, and return its output. `what_for` says why, should it be missing."""
     if find(argv[0]) is None:
         raise missing(argv[0], what_for)
-    return run.capture(argv, environment={**environment(epoch), **(extra or {})}, cwd=cwd)
+    try:
+        return run.capture(argv, environment={**environment(epoch), **(extra or {})}, cwd=cwd)
+    except run.CommandFailed as failure:
+        if len(argv) <= _MOST_WORDS:
+            raise
+        # Hundreds of file names tell nobody anything.
+        raise run.CommandFailed([*argv[:_MOST_WORDS], "..."], failure.status, failure.tail) from None
 
 
 def _search_path() -> str:

@@ -365,7 +365,7 @@ def _artifacts(job: Job) -> Iterator[ArtifactRow]:
 def _rank(artifact: Mapping[str, object]) -> int:
     """What one came for is first, what was written about it last."""
     kind = artifact.get("kind")
-    return _KINDS.index(kind) if kind in _KINDS else len(_KINDS) - 4
+    return _KINDS.index(str(kind) if kind in _KINDS else "file")
 
 
 def _file_link(job: Job, name: str) -> str:

@@ -79,8 +79,8 @@ def make(the_plan: Plan, place: Workplace) -> dict[str, str]:
     return {each.name: each.kind for each in made}
 
 
-def output(*command: str | Path) -> str:
-    """What a command says. It must end with 0."""
+def output(*command: str | Path, errors: bool = True) -> str:
+    """What a command says, on standard error too or not. It must end with 0."""
     done = subprocess.run(
         [str(word) for word in command],
         capture_output=True,
@@ -89,12 +89,12 @@ def output(*command: str | Path) -> str:
     )
     text = (done.stdout + done.stderr).decode("utf-8", "replace")
     assert done.returncode == 0, f"{command}: {done.returncode}: {text}"
-    return text
+    return text if errors else done.stdout.decode()
 
 
 def table(disk: Path) -> dict[str, Any]:
     """The partition table as sfdisk reads it."""
-    return json.loads(output("sfdisk", "--json", disk))["partitiontable"]
+    return json.loads(output("sfdisk", "--json", disk, errors=False))["partitiontable"]
 
 
 def cut(disk: Path, number: int, target: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Proves imgcore/creator/image.py (and with it imagefiles.py and content.py): whole builds, looked into by other tools."""
+"""Proves imgcore/creator/image.py (and with it imagefiles.py): whole builds, looked into by other tools."""
 
 from __future__ import annotations
 
@@ -185,14 +185,14 @@ def test_what_the_tool_itself_finds_too_large_is_told_in_the_same_way(
 def test_a_full_disk_is_told_as_that(tmp_path: Path) -> None:
     """On a tmpfs of 6 MiB in a mount namespace of its own."""
     script = f"""
-import sys
+import os
 from pathlib import Path
 from imgcore.errors import BuildError
 from tests.support import imaging
 from imgcore.creator.plan import Partition
 place = imaging.workplace(Path({str(tmp_path)!r}) / "small" / "a")
 imaging.fill(place.tree, owner=0)
-(place.tree / "large").write_bytes(bytes(range(1, 250)) * (3 << 12))
+(place.tree / "large").write_bytes(os.urandom(3 << 20))
 for plan in (imaging.plan("loop", (Partition("/", 64),)), imaging.plan("raw", (Partition("/", 64, "vfat"),)),
              imaging.plan("fs", pack_to="x.tar"), imaging.plan("fs", pack_to="x.tar.zst")):
     (place.tree / "etc/link").unlink(missing_ok=True)
@@ -320,18 +320,42 @@ def refused(change: Callable[[Path], object], plan: Plan, folder: Path) -> Build
     return told.value
 
 
+def nothing(tree: Path) -> None:
+    """Change nothing."""
+
+
+def link_in_esp(tree: Path) -> None:
+    (tree / "boot/efi").mkdir()
+    (tree / "boot/efi/x").symlink_to("y")
+
+
 @pytest.mark.parametrize(
     ("change", "plan", "cause", "says"),
     [
-        (lambda tree: shutil.rmtree(tree / "boot"), EVERY_TYPE["raw, MBR"], "boot-loader", "line 9: bootloader: there is no kernel"),
-        (lambda tree: None, imaging.plan("raw", (ROOT,), boot_loader=GPT), "boot-loader", "line 9: bootloader: a GPT"),
-        (lambda tree: None, imaging.plan("raw", (HOME,)), "unsupported", "no part line for /"),
-        (lambda tree: None, imaging.plan("loop", (Partition("/", 9, "zfs", line=4),)), "unsupported", "line 4: part /: the file system type zfs"),
-        (lambda tree: (tree / "data").symlink_to("home"), imaging.plan("raw", (ROOT, Partition("/data", 5))), "unsupported", "/data is a symbolic link"),
-        (lambda tree: (tree / "boot/efi").mkdir() or (tree / "boot/efi/x").symlink_to("y"), imaging.plan("raw", (ROOT, EFI)), "unsupported", "'/x'"),
-        (lambda tree: None, imaging.plan("fs", pack_to="x.zip"), "unsupported", "x.zip"),
+        (
+            lambda tree: shutil.rmtree(tree / "boot"),
+            EVERY_TYPE["raw, MBR"],
+            "boot-loader",
+            "line 9: bootloader: there is no kernel",
+        ),
+        (nothing, imaging.plan("raw", (ROOT,), boot_loader=GPT), "boot-loader", "line 9: bootloader: a GPT"),
+        (nothing, imaging.plan("raw", (HOME,)), "unsupported", "no part line for /"),
+        (
+            nothing,
+            imaging.plan("loop", (Partition("/", 9, "zfs", line=4),)),
+            "unsupported",
+            "line 4: part /: the file system type zfs",
+        ),
+        (
+            lambda tree: (tree / "data").symlink_to("home"),
+            imaging.plan("raw", (ROOT, Partition("/data", 5))),
+            "unsupported",
+            "/data is a symbolic link",
+        ),
+        (link_in_esp, imaging.plan("raw", (ROOT, EFI)), "unsupported", "'/x'"),
+        (nothing, imaging.plan("fs", pack_to="x.zip"), "unsupported", "x.zip"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_made_is_refused_by_name(
     tmp_path: Path, change: Callable[[Path], object], plan: Plan, cause: str, says: str
 ) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -171,7 +170,7 @@ def test_the_database_is_where_the_images_own_rpm_looks(tmp_path: Path, reposito
 def test_a_mount_point_has_the_mode_of_its_package(tmp_path: Path, repository: Path) -> None:
     run = create(tmp_path, plan(repository, "lib"))
     assert (run.tree / "proc").stat().st_mode & 0o7777 == 0o555
-    assert os.listdir(run.tree / "proc") == []
+    assert list((run.tree / "proc").iterdir()) == []
 
 
 def test_packages_of_another_architecture_are_installed(tmp_path: Path, repository: Path) -> None:

@@ -53,7 +53,7 @@ def test_only_the_install_times_are_changed(tmp_path: Path) -> None:
 
 def test_a_damaged_database_is_told(tmp_path: Path) -> None:
     build, tree = a_build(tmp_path, {"/var/lib/rpm/rpmdb.sqlite": "this is no database\n" * 300})
-    with pytest.raises(BuildError, match="the image's package database /var/lib/rpm/rpmdb.sqlite cannot be read"):
+    with pytest.raises(BuildError, match=r"the image's package database /var/lib/rpm/rpmdb\.sqlite cannot be read"):
         normalise(build, tree, "/var/lib/rpm")
 
 

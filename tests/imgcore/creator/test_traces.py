@@ -33,7 +33,7 @@ def test_the_builders_resolver_is_lent_and_what_the_image_had_comes_back(
     if before is None:
         assert not place.exists()
     elif place.is_symlink():
-        assert link(os.readlink(place)) == before
+        assert link(str(place.readlink())) == before
     else:
         assert (place.read_text(), place.stat().st_mtime) == (before, 5)
     assert not tree.has("/run")

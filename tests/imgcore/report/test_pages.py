@@ -365,6 +365,29 @@ def test_urls_of_the_record_that_are_no_links_are_text(tmp_path: Path, scheme: s
     assert text.visible(scheme) in page.text
 
 
+def test_what_one_came_for_is_the_first_artifact_and_what_was_written_about_it_the_last(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    jobs.finished(spool, "d-1", tmp_path / "images")
+    kinds = ("log", "manifest", "packages", "odd", "bmap", "kernel", "image")
+    with spool.edit("d-1") as edit:
+        edit.update(artifacts=tuple({"name": kind, "kind": kind, "size": 1, "sha256": ""} for kind in kinds))
+    write(spool, tmp_path / "site", now=jobs.NOW)
+    page = parse(tmp_path / "site/jobs/d-1/index.html")
+    shown = [each.text for each in page.elements if each.attributes.get("class") == "kind"]
+    assert shown == ["image", "bmap", "kernel", "odd", "packages", "manifest", "log"]
+
+
+def test_a_transition_that_a_crash_kept_out_of_the_history_is_shown_from_the_record(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    jobs.make(spool, "d-1")
+    with spool.edit("d-1") as edit:
+        edit.move(Status.CANCELLED, "enough", "maija")
+    events = spool.directory("d-1") / "events.jsonl"
+    events.write_bytes(events.read_bytes().splitlines(keepends=True)[0])
+    write(spool, tmp_path / "site", now=jobs.NOW)
+    assert "IN QUEUE CANCELLED enough maija" in squeezed(parse(tmp_path / "site/jobs/d-1/index.html"))
+
+
 def test_names_of_artifacts_are_quoted_in_links_and_cannot_climb(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool")
     jobs.finished(spool, "d-1", tmp_path / "images")

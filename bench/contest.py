@@ -1,0 +1,71 @@
+"""Contenders side by side in one run: interleaved rounds, medians, ratios against named references."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from arena import Run
+
+__all__ = ["Target", "medians", "rounds", "table"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """`what` may take at most `limit` times as long as `against`, or `seconds` more."""
+
+    what: str
+    against: str
+    limit: float
+    seconds: float = 0.0
+
+    def met(self, found: Mapping[str, Mapping[str, float]]) -> bool:
+        """Whether it does."""
+        mine, other = found[self.what]["seconds"], found[self.against]["seconds"]
+        return mine <= max(other * self.limit, other + self.seconds if self.seconds else 0.0)
+
+    def told(self, found: Mapping[str, Mapping[str, float]]) -> str:
+        """The ratio, the limit and the verdict in one line."""
+        mine, other = found[self.what], found[self.against]
+        allowed = f"at most {self.limit:g} x" + (f" or {self.seconds:g} s more" if self.seconds else "")
+        cpu = f", CPU {mine['cpu_seconds'] / other['cpu_seconds']:.2f} x" if other.get("cpu_seconds") else ""
+        return (
+            f"{self.what} against {self.against}: {mine['seconds'] / other['seconds']:.2f} x,"
+            f" {mine['seconds'] - other['seconds']:+.2f} s{cpu}"
+            f" ({allowed}): {'good' if self.met(found) else 'MISSED'}"
+        )
+
+
+def rounds(count: int, contenders: Mapping[str, Callable[[], Run]]) -> dict[str, list[Run]]:
+    """`count` runs of each, all of them once a round, in an order that turns; one more round before warms up."""
+    found: dict[str, list[Run]] = {name: [] for name in contenders}
+    order = list(contenders)
+    for number in range(count + 1):
+        for name in order:
+            ran = contenders[name]()
+            if number:
+                found[name].append(ran)
+        order.append(order.pop(0))
+    return found
+
+
+def medians(found: Mapping[str, list[Run]]) -> dict[str, dict[str, float]]:
+    """Seconds and CPU seconds of each contender: medians of its runs, and the fastest run."""
+    return {
+        name: {
+            "seconds": statistics.median(each.seconds for each in runs),
+            "fastest": min(each.seconds for each in runs),
+            "cpu_seconds": statistics.median(each.cpu_seconds for each in runs),
+        }
+        for name, runs in found.items()
+    }
+
+
+def table(found: Mapping[str, Mapping[str, float]]) -> str:
+    """The contenders, a line each."""
+    width = max(map(len, found))
+    return "\n".join(
+        f"  {name:{width}}  {each['seconds']:7.3f} s (fastest {each['fastest']:.3f} s, CPU {each['cpu_seconds']:.3f} s)"
+        for name, each in found.items()
+    )
