@@ -1,12 +1,12 @@
-"""Repositories of many small packages, made once by one rpmbuild each and kept in build/bench.
+"""Repositories of many small packages, each made once by one rpmbuild and kept in build/bench.
 
-A package has 12 files in directories of its own, together 100 kB of text that compresses by half, and needs an
-earlier package; every tenth has a scriptlet, whose shell comes from the example's repository. The group `all` has
-them all.
+A package has 12 files in directories of its own, 100 kB that compress to a third, and needs an earlier package;
+every tenth has a scriptlet, whose shell comes from the example's repository. The group `all` has them all.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import shutil
@@ -20,25 +20,25 @@ _FILES, _FILE_BYTES = 12, 8192
 
 def repository(place: Path, count: int) -> Path:
     """The repository of `count` packages below `place`; made if it is not there."""
-    target = place / f"many-{count}"
-    if (target / "repodata" / "repomd.xml").exists():
+    version = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
+    target = place / f"many-{count}-{version}"
+    if target.exists():
         return target
-    shutil.rmtree(target, ignore_errors=True)
     work = place / f".many-{count}"
-    shutil.rmtree(work, ignore_errors=True)
-    (work / "rpms").mkdir(parents=True)
+    for stale in (work, *place.glob(f"many-{count}-*")):
+        shutil.rmtree(stale, ignore_errors=True)
+    rpms = work / "rpms"
+    rpms.mkdir(parents=True)
     (work / "many.spec").write_text(_spec(count, work / "source"), encoding="utf-8")
-    _sources(work / "source", count)
+    _write_sources(work / "source", count)
     _run(work, [
-        "rpmbuild", "-bb", "--quiet", "--define", f"_topdir {work}", "--define", f"_rpmdir {work}/rpms",
+        "rpmbuild", "-bb", "--quiet", "--define", f"_topdir {work}", "--define", f"_rpmdir {rpms}",
         "--define", "_build_name_fmt %%{NAME}-%%{VERSION}.%%{ARCH}.rpm", "--define", "_binary_payload w6.gzdio",
-        "--define", "debug_package %{nil}", "--define", "__spec_install_post %{nil}",
-        "--define", "_binaries_in_noarch_packages_terminate_build 0", "--define", "_build_id_links none",
-        str(work / "many.spec"),
+        "--define", "debug_package %{nil}", "--define", "__spec_install_post %{nil}", str(work / "many.spec"),
     ])  # fmt: skip
-    (work / "rpms" / "comps.xml").write_text(_comps(count), encoding="utf-8")
-    _run(work, ["createrepo_c", "--quiet", "--no-database", "--groupfile", "comps.xml", str(work / "rpms")])
-    (work / "rpms").rename(target)
+    (rpms / "comps.xml").write_text(_comps(count), encoding="utf-8")
+    _run(work, ["createrepo_c", "--quiet", "--no-database", "--groupfile", "comps.xml", str(rpms)])
+    rpms.rename(target)
     shutil.rmtree(work)
     return target
 
@@ -48,28 +48,27 @@ def _name(number: int) -> str:
 
 
 def _paths(number: int) -> list[str]:
-    name = _name(number)
-    return [f"/usr/share/{name}/{'deep/' if each % 3 else ''}file-{each}" for each in range(_FILES)]
+    # rpmbuild looks into every file to find out what it is, for long, but believes this suffix.
+    return [f"/usr/share/{_name(number)}/{'deep/' if each % 3 else ''}file-{each}.pm" for each in range(_FILES)]
 
 
-def _sources(root: Path, count: int) -> None:
+def _write_sources(root: Path, count: int) -> None:
     drawn = random.Random(count)
     words = [bytes(drawn.choices(range(97, 123), k=drawn.randint(3, 10))) for _ in range(20_000)]
     for number in range(count):
         for path in _paths(number):
             target = root / path.lstrip("/")
             target.parent.mkdir(parents=True, exist_ok=True)
-            content = b" ".join(drawn.choices(words, k=_FILE_BYTES // 7))
-            target.write_bytes(content[:_FILE_BYTES])
+            target.write_bytes(b" ".join(drawn.choices(words, k=_FILE_BYTES // 7)))
 
 
 def _spec(count: int, source: Path) -> str:
     lines = ["Name: many", "Version: 1", "Release: 1", "Summary: many", "License: MIT", "BuildArch: noarch"]
-    lines += ["AutoReqProv: no", "%description", "many", "%install", f"cp -a {source}/. %{{buildroot}}"]
+    lines += ["%description", "Many.", "%install", f"cp -a '{source}/.' '%{{buildroot}}'"]
     for number in range(count):
         name = _name(number)
         lines += [f"%package -n {name}", f"Summary: {name}", "AutoReqProv: no"]
-        lines += [f"Requires: {_name(number // 2)}" if number else "Requires: /bin/sh"]
+        lines += [f"Requires: {_name(number // 2) if number else '/bin/sh'}"]
         lines += [f"%description -n {name}", "One of many."]
         if number % 10 == 0:
             lines += [f"%post -n {name}", "echo $1 >> /etc/many"]

@@ -9,6 +9,7 @@ zst come from their tools, whose block modes have the same property.
 from __future__ import annotations
 
 import bz2
+import functools
 import os
 import struct
 import subprocess
@@ -31,6 +32,7 @@ METHODS = ("", "gz", "bz2", "xz", "zst")
 
 _GZ_PIECE = 1 << 20
 _GZ_WINDOW = 1 << 15
+_GZ_ZEROS = bytes(_GZ_PIECE)
 _BZ2_PIECE = 900_000
 _COMMANDS = {
     # --no-adjust: a machine with little memory fails rather than makes other bytes.
@@ -117,8 +119,9 @@ class _Gzip(_Pieces):
         self._length += len(piece)
 
         def deflate() -> bytes:
-            packer = zlib.compressobj(6, zlib.DEFLATED, -15, 8, zlib.Z_DEFAULT_STRATEGY, before)
-            return packer.compress(piece) + packer.flush(zlib.Z_SYNC_FLUSH)
+            if piece == _GZ_ZEROS and before == _GZ_ZEROS[:_GZ_WINDOW]:
+                return _deflated_zeros()  # most of a disk
+            return _deflate(piece, before)
 
         return deflate
 
@@ -126,6 +129,16 @@ class _Gzip(_Pieces):
         super().finish()
         # An empty last block ends the deflate stream.
         self.file.write(b"\x03\x00" + struct.pack("<II", self._crc, self._length & 0xFFFFFFFF))
+
+
+def _deflate(piece: bytes, before: bytes) -> bytes:
+    packer = zlib.compressobj(6, zlib.DEFLATED, -15, 8, zlib.Z_DEFAULT_STRATEGY, before)
+    return packer.compress(piece) + packer.flush(zlib.Z_SYNC_FLUSH)
+
+
+@functools.cache
+def _deflated_zeros() -> bytes:
+    return _deflate(_GZ_ZEROS, _GZ_ZEROS[:_GZ_WINDOW])
 
 
 class _Bzip2(_Pieces):

@@ -21,6 +21,7 @@ __all__ = ["JobPage", "State", "damaged_page", "page", "state", "took"]
 
 KICKSTART_BYTES = 4 * 2**20
 _SECRET = re.compile(r"pass(wor|wr)?d|secret|credential|api_?key|auth_?token", re.IGNORECASE)
+_NAMED_LINE = re.compile(r"[^,:]{1,200}, line (\d{1,7}): ")
 _RESOURCES = (
     ("cpu_seconds", "Processor time", text.duration),
     ("peak_memory_bytes", "Most memory", text.size),
@@ -184,7 +185,7 @@ def page(spool: Spool, job: Job, now: datetime) -> JobPage:
         log_size=text.size(tail.size) if tail else "",
         log_path=str(log_path),
         log_href=_log_link(job, log_path),
-        kickstart=_kickstart(spool, job.image_id),
+        kickstart=_kickstart(spool, job.image_id, _blamed(job.error) if failed else 0),
         history=past,
         stamps={event.time: text.stamp(event.time) for event in past.events},
     )
@@ -395,10 +396,16 @@ def _log_link(job: Job, path: Path) -> str:
     return "" if job.files_url.startswith(("http:", "https:")) or not path.exists() else path.as_uri()
 
 
-def _kickstart(spool: Spool, image_id: str) -> kickstart.Kickstart | None:
+def _blamed(error: str) -> int:
+    """The kickstart line that an error of the creator names (`device.ks, line 12: …`), or 0."""
+    match = _NAMED_LINE.match(error)
+    return int(match[1]) if match else 0
+
+
+def _kickstart(spool: Spool, image_id: str, blamed: int = 0) -> kickstart.Kickstart | None:
     try:
         with (spool.directory(image_id) / "kickstart.ks").open("rb") as file:
-            return kickstart.listing(file.read(KICKSTART_BYTES))
+            return kickstart.listing(file.read(KICKSTART_BYTES), blamed)
     except OSError:
         return None
 

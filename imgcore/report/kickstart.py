@@ -28,6 +28,8 @@ class KickstartLine:
     number: int
     text: str
     kind: str = ""
+    #: The failure names this line.
+    blamed: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,15 @@ class Kickstart:
     total: int
     masked: bool
 
+    @property
+    def excerpt(self) -> tuple[KickstartLine, ...]:
+        """The line that a failure names, with those around it; empty without one."""
+        at = next((index for index, line in enumerate(self.lines) if line.blamed), None)
+        return () if at is None else self.lines[max(0, at - 1) : at + 2]
 
-def listing(content: bytes) -> Kickstart:
-    """The first lines of the kickstart."""
+
+def listing(content: bytes, blamed: int = 0) -> Kickstart:
+    """The first lines of the kickstart; `blamed` is the number of the one that a failure names."""
     raw = content.decode("utf-8", "backslashreplace").replace("\r\n", "\n").split("\n")
     if raw and not raw[-1]:
         raw.pop()
@@ -51,7 +59,7 @@ def listing(content: bytes) -> Kickstart:
         masked |= shown != text[:WIDEST]
         if len(text) > WIDEST:
             shown += f"… ({len(text):,} characters)"
-        lines.append(KickstartLine(number, shown, _kind(text)))
+        lines.append(KickstartLine(number, shown, _kind(text), number == blamed))
     return Kickstart(tuple(lines), len(raw), masked)
 
 

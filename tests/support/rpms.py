@@ -159,7 +159,9 @@ def _spec(rpm: Rpm) -> str:
         mode = entry.mode or (0o755 if directory else 0o644)
         target = f"%{{buildroot}}{path}"
         lines.append(f"mkdir -p $(dirname '{target}')")
-        if entry.content is not None:
+        if "%dev" in entry.marks:
+            pass  # rpm makes it up, and takes a file for one that was forgotten
+        elif entry.content is not None:
             lines += [
                 f"cat > '{target}' <<'END-OF-FILE'",
                 entry.content.replace("%", "%%").rstrip("\n"),

@@ -4,10 +4,10 @@ import errno
 from pathlib import Path
 
 import pytest
-from tests.support.trees import a_build
 
 from imgcore.creator.build import Build, disk_full
 from imgcore.creator.plan import Repository
+from tests.support.trees import a_build
 
 SECRETS = ("s3cret", "s3cret%2Fpw", "s3cret/pw", "pr0xy-pw")
 

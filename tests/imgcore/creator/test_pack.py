@@ -133,7 +133,7 @@ def test_an_unknown_ending_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("method", ["gz", "bz2", "xz", "zst"])
 def test_the_number_of_threads_does_not_show(tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "source").write_bytes(os.urandom(500_000) + b"text " * 3_000_000)
+    (tmp_path / "source").write_bytes(os.urandom(500_000) + b"text " * (size * 200_000))
     results = set()
     for count in (1, 3, 8):
         monkeypatch.setattr(compress, "threads", lambda count=count: count)

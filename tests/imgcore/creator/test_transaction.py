@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from imgcore.creator.plan import Script
+from imgcore.creator.plan import Repository, Script
 from tests.imgcore.creator.test_packages import failure, plan
 from tests.support.creator import create
 from tests.support.rpms import Entry, Rpm, make_repository
@@ -83,10 +83,21 @@ def test_a_damaged_package_of_a_local_repository_is_told(tmp_path: Path, reposit
     assert "is not a usable package" in text
 
 
-def test_a_daemon_that_a_scriptlet_starts_does_not_hold_the_build(tmp_path: Path, repository: Path) -> None:
-    daemon = Rpm("daemon", requires=["shell"], scripts={"post": "sleep 100 &"})
-    shell = {"/bin/busybox": Entry(source=Path("/bin/busybox"), mode=0o755)}
-    links = {f"/bin/{name}": Entry(link="busybox") for name in ("sh", "sleep")}
-    made = make_repository(tmp_path / "r", [daemon, Rpm("shell", provides=["/bin/sh"], files={**shell, **links})])
-    run = create(tmp_path / "1", plan(made, "daemon"))
+def test_a_daemon_that_a_scriptlet_starts_ends_and_does_not_hold_the_build(tmp_path: Path, repository: Path) -> None:
+    daemon = make_repository(tmp_path / "r", [Rpm("daemon", requires=["shell"], scripts={"post": "sleep 100 &"})])
+    wanted = plan(repository, "daemon")
+    both = (*wanted.repositories, Repository("daemon", daemon.as_uri()))
+    run = create(tmp_path / "1", replace(wanted, repositories=both, scripts=(Script("post", "ps", line=9),)))
     assert run.status == 0, run.log
+    assert "Ended what scriptlets left running: sleep" in run.lines
+    assert not [line for line in run.lines if "sleep 100" in line]
+
+
+def test_device_nodes_in_dev_are_left_to_the_kernel_of_the_image(tmp_path: Path) -> None:
+    nodes = Rpm("nodes", files={"/dev": Entry(), "/dev/console": Entry("", marks="%dev(c, 5, 1)"), "/etc/x": "x\n"})
+    inside = make_repository(tmp_path / "inside", [nodes])
+    assert create(tmp_path / "1", plan(inside, "nodes"), single_user=True).status == 0
+    other = make_repository(tmp_path / "other", [Rpm("node", files={"/srv/n": Entry("", marks="%dev(c, 5, 1)")})])
+    cause, text = failure(create(tmp_path / "2", plan(other, "node"), single_user=True))
+    assert cause == "sandbox"
+    assert text.startswith("package node-1.0-1.noarch has a device node (/srv/n), which this build may not make")

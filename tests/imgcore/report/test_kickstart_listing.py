@@ -39,6 +39,12 @@ def test_comments_sections_and_inclusions_are_told_apart() -> None:
     ]  # fmt: skip
 
 
+def test_the_line_that_a_failure_names_is_shown_with_its_neighbours() -> None:
+    listed = kickstart.listing(b"a\nb\nc\nd\n", 3)
+    assert [(line.text, line.blamed) for line in listed.excerpt] == [("b", False), ("c", True), ("d", False)]
+    assert kickstart.listing(b"a\n", 5).excerpt == ()
+
+
 def test_junk_and_length_are_bounded() -> None:
     listed = kickstart.listing(b"\x00\xff" * 4000 + b"\n" + b"x\n" * 5000)
     assert listed.total == 5001

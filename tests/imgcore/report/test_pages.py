@@ -151,7 +151,10 @@ def test_a_failed_job_says_on_top_why_what_to_do_and_what_the_log_says(written: 
     assert "package busybocks is in none of the repositories" in top
     assert "What to do: did you mean busybox?" in top
     assert "package-missing" in top
-    marked = [each.text for each in page.all("mark")]
+    kickstart = [each.text for each in page.all("mark") if each.text == "busybox"]
+    assert len(kickstart) == 2  # line 12: in the excerpt and in the kickstart
+    assert "#K12" in page.links
+    marked = [each.text for each in page.all("mark") if each.text != "busybox"]
     assert len(marked) == 2  # in the excerpt and in the log
     assert all(each.startswith("error: plan.kickstart, line 12: package busybocks") for each in marked)
     cause = next(
