@@ -240,9 +240,9 @@ class _Recorder:
         self._record()
 
     def phases(self) -> list[dict[str, Any]]:
-        """How long each phase took, in the order in which they began."""
+        """How long each phase took, in the order in which they began; the running one ends here."""
         self._close_phase("")
-        return [{"phase": phase, "seconds": round(seconds, 3)} for phase, seconds in self._seconds.items()]
+        return self._finished()
 
     def resources(self, began: float) -> dict[str, Any]:
         """What the build used, for the record."""
@@ -254,6 +254,9 @@ class _Recorder:
     def tail(self) -> Sequence[str]:
         """The last lines of the log."""
         return self.log.tail
+
+    def _finished(self) -> list[dict[str, Any]]:
+        return [{"phase": phase, "seconds": round(seconds, 3)} for phase, seconds in self._seconds.items()]
 
     def _close_phase(self, next_phase: str) -> None:
         now = time.monotonic()
@@ -270,6 +273,7 @@ class _Recorder:
             phase=self._current.phase,
             progress=round(self._current.fraction, 3),
             progress_detail=without_credentials(self._current.detail)[:200],
+            phases=self._finished(),
         )
         self._recorded, self._told = now, self._current
 

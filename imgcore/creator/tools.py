@@ -7,6 +7,7 @@ now) and turns a command that is not installed into an error that names the Debi
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -44,11 +45,8 @@ def environment(epoch: int) -> dict[str, str]:
 
 def find(command: str) -> Path | None:
     """Where `command` is installed, or None."""
-    for folder in _search_path().split(":"):
-        candidate = Path(folder or "/", command)
-        if candidate.is_file() and os.access(candidate, os.X_OK):
-            return candidate
-    return None
+    found = shutil.which(command, path=_search_path())
+    return Path(found) if found else None
 
 
 def missing(command: str, what_for: str) -> BuildError:

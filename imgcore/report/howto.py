@@ -54,8 +54,6 @@ def steps(name: str, kind: str, *, image_type: str, arch: str, beside: Sequence[
         return _loop(name, arch, beside)
     if kind == "image" and image_type == "fs" and "." not in name:
         return (Step("Look into it", f"sudo systemd-nspawn -D {file}"),)
-    if kind == "packages":
-        return (Step("Read the list", f"less {file}"),)
     return ()
 
 

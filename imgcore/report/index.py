@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from urllib.parse import quote
 
 from imgcore.job import Job
-from imgcore.report import text
-from imgcore.report.jobview import DAMAGED, State, cancelled_because, delivered, percent, state, took
+from imgcore.report import artifacts, text
+from imgcore.report.jobview import DAMAGED, State, cancelled_because, percent, state, took
 
 __all__ = ["Count", "Index", "Month", "Row", "arrange", "damaged_row", "page_name", "row"]
 
@@ -102,7 +102,7 @@ def row(job: Job, now: datetime, *, orphaned: bool = False) -> Row:
     if where.slug == "queued":
         when = job.requested_at
     seconds = took(job, now)
-    length = delivered(job.artifacts)
+    length = artifacts.delivered(job.artifacts)
     return Row(
         image_id=job.image_id,
         name=job.name,

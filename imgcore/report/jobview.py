@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from urllib.parse import quote
 
 from imgcore.job import Job, Status
-from imgcore.report import history, howto, kickstart, log, manifest, text
+from imgcore.report import artifacts, history, kickstart, log, manifest, text
 from imgcore.spool import Spool
 
 __all__ = ["JobPage", "State", "damaged_page", "page", "state", "took"]
@@ -27,12 +26,6 @@ _RESOURCES = (
     ("peak_memory_bytes", "Most memory", text.size),
     ("peak_disk_bytes", "Most disk", text.size),
     ("peak_processes", "Most processes", text.count),
-)
-
-
-_KINDS = (
-    *("image", "archive", "bmap", "kernel", "initrd", "attachment", "file"),
-    *("packages", "manifest", "kickstart", "log"),
 )
 
 
@@ -66,19 +59,6 @@ class Fact:
     #: Links of the values, "" where one is none.
     links: tuple[str, ...] = ()
     note: str = ""
-
-
-@dataclass(frozen=True)
-class ArtifactRow:
-    """A file that the job delivered."""
-
-    name: str
-    kind: str
-    href: str
-    size: str
-    exact: str
-    sha256: str
-    steps: tuple[howto.Step, ...]
 
 
 @dataclass(frozen=True)
@@ -121,7 +101,7 @@ class JobPage:
     asked: tuple[Fact, ...] = ()
     again: str = ""
     resources: tuple[Fact, ...] = ()
-    artifacts: tuple[ArtifactRow, ...] = ()
+    artifacts: tuple[artifacts.ArtifactRow, ...] = ()
     place: str = ""
     place_href: str = ""
     phases: tuple[PhaseRow, ...] = ()
@@ -174,7 +154,7 @@ def page(spool: Spool, job: Job, now: datetime) -> JobPage:
         asked=tuple(_asked(job)),
         again=_again(spool, job),
         resources=tuple(_resources(job)),
-        artifacts=tuple(_artifacts(job)),
+        artifacts=artifacts.rows(job),
         place=job.directory,
         place_href=text.link(job.files_url),
         phases=phases,
@@ -348,36 +328,6 @@ def _positive(value: object) -> float:
     return float(value)
 
 
-def _artifacts(job: Job) -> Iterator[ArtifactRow]:
-    names = [str(each.get("name", "")) for each in job.artifacts]
-    listed = sorted(zip(job.artifacts, names, strict=True), key=lambda pair: _rank(pair[0]))
-    for each, name in listed:
-        kind = str(each.get("kind", "") or "file")
-        sha256 = str(each.get("sha256", "") or "")
-        steps = howto.steps(name, kind, image_type=job.image_type, arch=job.arch, beside=names)
-        if steps and sha256:
-            steps = (howto.check(name, sha256), *steps)
-        length = each.get("size", 0)
-        yield ArtifactRow(
-            name, kind, _file_link(job, name), text.size(length), text.bytes_exact(length), sha256, steps
-        )
-
-
-def _rank(artifact: Mapping[str, object]) -> int:
-    """What one came for is first, what was written about it last."""
-    kind = artifact.get("kind")
-    return _KINDS.index(str(kind) if kind in _KINDS else "file")
-
-
-def _file_link(job: Job, name: str) -> str:
-    tail = quote(name, errors="replace")
-    if not name or any(part in ("", ".", "..") for part in name.split("/")):
-        return ""
-    if job.image_url.endswith(f"/{tail}"):
-        return text.link(job.image_url)
-    return text.link(f"{job.files_url.rstrip('/')}/{tail}") if job.files_url else ""
-
-
 def _log_path(spool: Spool, job: Job) -> Path:
     """The log beside the record; where that is gone, the published one."""
     path = spool.log(job.image_id)
@@ -408,9 +358,3 @@ def _kickstart(spool: Spool, image_id: str, blamed: int = 0) -> kickstart.Kickst
             return kickstart.listing(file.read(KICKSTART_BYTES), blamed)
     except OSError:
         return None
-
-
-def delivered(artifacts: Sequence[Mapping[str, object]]) -> float:
-    """Bytes of what can be booted or unpacked; of everything where nothing can."""
-    main = [each for each in artifacts if each.get("kind") in ("image", "archive")] or list(artifacts)
-    return sum(text.number(each.get("size")) for each in main)

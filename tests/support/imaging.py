@@ -14,6 +14,10 @@ from imgcore.creator.plan import BootLoader, Partition, Plan, Workplace
 from imgcore.progress import Progress
 
 EPOCH = 1_700_000_000
+#: Whom files are given to: an ordinary user can give them to nobody else.
+OWNER = (1000, 1001) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+#: Nor set capabilities.
+ATTRIBUTE = "security.capability" if os.geteuid() == 0 else "user.note"
 #: VFS_CAP_REVISION_2, effective, CAP_NET_RAW.
 CAPABILITY = bytes.fromhex("0100000200200000" + "00000000" * 3)
 
@@ -35,7 +39,7 @@ def workplace(folder: Path) -> Workplace:
     return place
 
 
-def fill(tree: Path, *, backwards: bool = False, owner: int = 1000) -> None:
+def fill(tree: Path, *, backwards: bool = False, owner: tuple[int, int] = OWNER) -> None:
     """A small root tree with one of everything. `backwards` makes it in another order, with other times."""
     files = {
         "etc/hostname": b"demo\n",
@@ -55,14 +59,14 @@ def fill(tree: Path, *, backwards: bool = False, owner: int = 1000) -> None:
     (tree / "bin/program").chmod(0o4755)
     os.link(tree / "bin/program", tree / "usr/alias")
     (tree / "etc/link").symlink_to("../usr/share/doc/text")
-    os.chown(tree / "home/user", owner, owner)
-    os.chown(tree / "home/user/note", owner, owner)
+    os.chown(tree / "home/user", *owner)
+    os.chown(tree / "home/user/note", *owner)
     (tree / "home/user").chmod(0o700)
     with (tree / "sparse").open("wb") as file:
         file.truncate(5_000_000)
         file.seek(3_000_000)
         file.write(b"in the middle")
-    os.setxattr(tree / "bin/program", "security.capability", CAPABILITY)
+    os.setxattr(tree / "bin/program", ATTRIBUTE, CAPABILITY)
     for name in ("etc/hostname", "etc"):
         # Older than the plan: a time that must survive.
         os.utime(tree / name, (EPOCH - 1000, EPOCH - 1000))

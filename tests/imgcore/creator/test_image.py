@@ -53,7 +53,9 @@ EVERY_TYPE = {
 }
 
 
-def built(folder: Path, plan: Plan, *, backwards: bool = False, owner: int = 1000) -> dict[str, bytes]:
+def built(
+    folder: Path, plan: Plan, *, backwards: bool = False, owner: tuple[int, int] = imaging.OWNER
+) -> dict[str, bytes]:
     place = imaging.workplace(folder)
     imaging.fill(place.tree, backwards=backwards, owner=owner)
     if any(part.fstype == "efi" for part in plan.partitions):
@@ -108,7 +110,8 @@ def test_a_loop_image_holds_the_tree(tmp_path: Path) -> None:
     assert imaging.debugfs(file, "cat /etc/hostname").startswith("demo\n")
     program = imaging.debugfs(file, "stat /bin/program")
     assert "Mode:  04755" in program and "Links: 2" in program
-    assert "User:  1000   Group:  1000" in imaging.debugfs(file, "stat /home/user/note")
+    user, group = imaging.OWNER
+    assert f"User: {user:5}   Group: {group:5}" in imaging.debugfs(file, "stat /home/user/note")
     assert f"({len(imaging.CAPABILITY)})" in imaging.debugfs(file, "ea_list /bin/program")
     assert "system" in imaging.output("dumpe2fs", "-h", file)
 
@@ -134,7 +137,8 @@ def test_each_partition_has_its_mount_points_content_and_nothing_else(tmp_path: 
         imaging.output("e2fsck", "-fn", file)
     imaging.output("fsck.fat", "-n", esp)
     assert "vmlinuz-6.1.0" in imaging.debugfs(boot, "ls -l /") and "efi" in imaging.debugfs(boot, "ls -l /")
-    assert "40700 (2) 1000 1000" in " ".join(imaging.debugfs(home, "ls -l /").split())
+    user, group = imaging.OWNER
+    assert f"40700 (2) {user} {group}" in " ".join(imaging.debugfs(home, "ls -l /").split())
     assert imaging.debugfs(home, "cat /user/note").startswith("at home\n")
     assert "not found" in imaging.debugfs(root, "stat /boot/vmlinuz-6.1.0")
     assert "Type: directory" in imaging.debugfs(root, "stat /boot")
@@ -191,7 +195,7 @@ from imgcore.errors import BuildError
 from tests.support import imaging
 from imgcore.creator.plan import Partition
 place = imaging.workplace(Path({str(tmp_path)!r}) / "small" / "a")
-imaging.fill(place.tree, owner=0)
+imaging.fill(place.tree, owner=(0, 0))
 (place.tree / "large").write_bytes(os.urandom(3 << 20))
 for plan in (imaging.plan("loop", (Partition("/", 64),)), imaging.plan("raw", (Partition("/", 64, "vfat"),)),
              imaging.plan("fs", pack_to="x.tar"), imaging.plan("fs", pack_to="x.tar.zst")):
@@ -223,11 +227,11 @@ from pathlib import Path
 from tests.imgcore.creator import test_image as here
 # One user is all that such a namespace maps.
 here.built(Path({str(tmp_path)!r}) / "b", here.imaging.plan("raw", (here.BIOSBOOT, here.EFI, here.ROOT),
-           boot_loader=here.GPT), backwards=True, owner=0)
+           boot_loader=here.GPT), backwards=True, owner=(0, 0))
 """
     command = ["unshare", "--user", "--map-root-user", sys.executable, "-c", script]
     subprocess.run(command, check=True, cwd=REPOSITORY)
-    built(tmp_path / "a", plan, owner=0)
+    built(tmp_path / "a", plan, owner=(0, 0))
     assert (tmp_path / "a/out/demo-sda.raw").read_bytes() == (tmp_path / "b/out/demo-sda.raw").read_bytes()
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import resource
 import subprocess
 import time
 from dataclasses import replace
@@ -110,14 +111,18 @@ def test_nothing_of_the_builder_is_in_the_image(tmp_path: Path, repository: Path
     ]
 
 
-def test_a_build_of_five_packages_is_quick(tmp_path: Path, repository: Path) -> None:
-    def seconds(top: Path) -> float:
-        began = time.monotonic()
-        assert create(top, plan(repository, "app", "extra")).status == 0
-        return time.monotonic() - began
+def test_a_build_of_five_packages_takes_little_time_of_the_processor(tmp_path: Path, repository: Path) -> None:
+    def spent() -> float:
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
 
-    # The best of three: other work on the machine is not what is measured.
-    assert min(seconds(tmp_path / str(number)) for number in range(3)) < 1.5
+    def seconds(top: Path) -> float:
+        before = spent()
+        assert create(top, plan(repository, "app", "extra")).status == 0
+        return spent() - before
+
+    # Not by the clock, which other work on the machine moves on as well. The best of three, for the same reason.
+    assert min(seconds(tmp_path / str(number)) for number in range(3)) < 1.2
 
 
 def test_a_failed_build_tells_its_error_last_and_has_no_result(tmp_path: Path, repository: Path) -> None:

@@ -36,7 +36,7 @@ def test_entries_are_sorted_numeric_and_not_newer_than_the_plan(tmp_path: Path) 
     assert all(not entry.uname and not entry.gname and entry.mtime <= EPOCH for entry in entries)
     assert {entry.name: int(entry.mtime) for entry in entries}["./etc/hostname"] == EPOCH - 1000
     note = next(entry for entry in entries if entry.name == "./home/user/note")
-    assert (note.uid, note.gid) == (1000, 1000)
+    assert (note.uid, note.gid) == imaging.OWNER
 
 
 def test_tar_gives_back_what_was_packed(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_tar_gives_back_what_was_packed(tmp_path: Path) -> None:
         one, other = path.lstat(), (out / path.relative_to(tree)).lstat()
         assert (one.st_mode, one.st_uid, one.st_nlink) == (other.st_mode, other.st_uid, other.st_nlink), path
     assert (out / "bin/program").samefile(out / "usr/alias")
-    assert os.getxattr(out / "bin/program", "security.capability") == imaging.CAPABILITY
+    assert os.getxattr(out / "bin/program", imaging.ATTRIBUTE) == imaging.CAPABILITY
     assert (out / "sparse").stat().st_blocks * 512 < 100_000
     assert archive.stat().st_size < 2_000_000
 
@@ -131,8 +131,10 @@ def test_an_unknown_ending_is_refused(name: str) -> None:
     assert told.value.cause == "unsupported"
 
 
-@pytest.mark.parametrize("method", ["gz", "bz2", "xz", "zst"])
-def test_the_number_of_threads_does_not_show(tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("method", "size"), [("gz", 2), ("bz2", 2), ("xz", 15), ("zst", 15)])
+def test_the_number_of_threads_does_not_show(
+    tmp_path: Path, method: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "source").write_bytes(os.urandom(500_000) + b"text " * (size * 200_000))
     results = set()
     for count in (1, 3, 8):
