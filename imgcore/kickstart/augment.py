@@ -24,7 +24,7 @@ from imgcore.kickstart.sections import PACKAGE_NAME
 __all__ = ["augment"]
 
 _URL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://|/)\S+")
-_NAMED = re.compile(r"([A-Za-z0-9_.:@+-]+)=((?:[A-Za-z][A-Za-z0-9+.-]*://|/)\S+)")
+_NAMED = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.:@+-]*)=((?:[A-Za-z][A-Za-z0-9+.-]*://|/)\S+)")
 _CREDENTIALS = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/?#]*@")
 _GROUP = re.compile(r"[\w][\w .,+&/()'-]{0,254}")
 LONGEST = 4096

@@ -31,7 +31,7 @@ _PATTERNS = {
     "label": re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. +-]{0,35}"),
     "mount options": re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,=:/@+-]{0,254}"),
     "repository name": re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,127}"),
-    "repository URL": re.compile(r"(?:(?:https?|ftp|file)://|/)[^\s\x00-\x1f\x7f\"'<>\\]{1,2000}"),
+    "repository URL": re.compile(r"(?:(?:https?|ftp)://|file://(?:localhost)?/|/)[^\s\x00-\x1f\x7f\"'<>\\]{1,2000}"),
     "URL": re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,20}://[^\s\x00-\x1f\x7f\"'<>\\]{1,2000}"),
     "proxy": re.compile(r"(?:[A-Za-z][A-Za-z0-9]{0,20}://)?[^\s\x00-\x1f\x7f\"'<>\\]{1,1000}"),
     "session": re.compile(r"[A-Za-z0-9_/][A-Za-z0-9_./ =+-]{0,254}"),
