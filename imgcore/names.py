@@ -220,7 +220,9 @@ def _token(key: object, content: object) -> tuple[str, str]:
     if not isinstance(key, str) or len(key) > _NAME_LENGTH or _TOKEN_KEY.fullmatch(key) is None:
         raise _refuse("tokenmap", key, "a token's name", "use letters, digits and _, not beginning with a digit")
     if not isinstance(content, str) or len(content) > _TOKEN_LENGTH:
-        raise _refuse("tokenmap", content, f"a value of up to {_TOKEN_LENGTH} characters for token {key}")
+        raise _refuse(
+            "tokenmap", content, f"a value of up to {_TOKEN_LENGTH} characters for token {key}", "give a shorter one"
+        )
     if "," in content or not content.isprintable():
         raise _refuse(
             "tokenmap",

@@ -3,7 +3,7 @@
 The worker sends the job's input files, once: a length, and that many bytes of JSON (name to base64). The
 sandbox answers in frames: a kind, a length, and that many bytes.
 
-    L  a line of the tool's output           S  bytes of scratch in use
+    L  lines of the tool's output             S  bytes of scratch in use
     F  a delivered file begins (JSON)         D  a piece of it: offset (8 bytes), content
     E  how the tool ended (JSON)              X  the sandbox could not be made (JSON)
 
@@ -23,7 +23,7 @@ __all__ = [
     "DATA",
     "END",
     "FILE",
-    "LINE",
+    "LINES",
     "REFUSED",
     "SAMPLE",
     "Writer",
@@ -33,7 +33,7 @@ __all__ = [
     "receive_inputs",
 ]
 
-LINE, SAMPLE, FILE, DATA, END, REFUSED = b"L", b"S", b"F", b"D", b"E", b"X"
+LINES, SAMPLE, FILE, DATA, END, REFUSED = b"L", b"S", b"F", b"D", b"E", b"X"
 PIECE_BYTES = 1 << 20
 _HEAD = struct.Struct(">cI")
 _OFFSET = struct.Struct(">Q")
@@ -49,9 +49,9 @@ class Writer:
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
 
-    def send(self, kind: bytes, content: bytes) -> None:
-        """One frame."""
-        self._write(_HEAD.pack(kind, len(content)) + content)
+    def send(self, kind: bytes, *parts: bytes) -> None:
+        """One frame; its content is the parts one after the other."""
+        self._write(_HEAD.pack(kind, sum(map(len, parts))), *parts)
 
     def send_json(self, kind: bytes, content: object) -> None:
         """One frame of JSON."""
@@ -72,17 +72,21 @@ class Writer:
                 content = os.pread(descriptor, min(PIECE_BYTES, end - at), at)
                 if not content:
                     return
-                self.send(DATA, _OFFSET.pack(at) + content)
+                self.send(DATA, _OFFSET.pack(at), content)
                 at += len(content)
 
-    def _write(self, content: bytes) -> None:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(self.descriptor, view) :]
+    def _write(self, *parts: bytes) -> None:
+        left = [memoryview(part) for part in parts if part]
+        while left:
+            written = os.writev(self.descriptor, left)
+            while left and written >= len(left[0]):
+                written -= len(left.pop(0))
+            if written:
+                left[0] = left[0][written:]
 
 
 def read(stream: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
-    """The frames of a stream to its end; a frame that is cut off is dropped."""
+    """The frames of a stream to its end; a frame that is cut off is dropped. LINES are joined by newlines."""
     while True:
         head = stream.read(_HEAD.size)
         if len(head) < _HEAD.size:

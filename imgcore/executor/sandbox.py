@@ -24,15 +24,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from imgcore.executor import frames, furnish, guard, identity, kernel, scratch
+from imgcore.executor import code, frames, furnish, guard, identity, kernel, scratch
 
 __all__ = ["main"]
 
 BUILTIN = "builtin"
 _PYTHON = "/usr/bin/python3"
 _START = "import sys; sys.path.insert(0, '/run/imager/lib'); from imgcore.creator.main import main; sys.exit(main())"
-#: What the built-in creator is made of, below the package's directory.
-_CODE = ("__init__.py", "errors.py", "run.py", "progress.py", "creator")
 _SAMPLE_SECONDS = 0.5
 #: mic takes up to 4.4 s to clean up after SIGINT.
 _GRACE_SECONDS = 8.0
@@ -230,7 +228,7 @@ def _open(
     cache = _directory(request.cache, "cache", rules)
     readable = tuple((each, _directory(each, "readable", rules)) for each in request.readable)
     if request.tool == BUILTIN:
-        files = {"lib": _code(), "in": inputs}
+        files = {"lib": code.files(), "in": inputs}
         python = _PYTHON if Path(_PYTHON).exists() else sys.executable
         command: tuple[str, ...] = (python, "-I", "-c", _START)
         cache = _own_cache(cache, ids)
@@ -250,13 +248,6 @@ def _own_cache(cache: int, ids: identity.Range) -> int:
         os.chown(f"/proc/self/fd/{own}", ids.first, ids.first_group)
     os.close(cache)
     return own
-
-
-def _code() -> dict[str, bytes]:
-    package = Path(__file__).resolve().parents[1]
-    paths = [package / each for each in _CODE]
-    files = [each for path in paths for each in (sorted(path.rglob("*.py")) if path.is_dir() else [path])]
-    return {f"{package.name}/{each.relative_to(package)}": each.read_bytes() for each in files}
 
 
 def _first_process(
@@ -312,7 +303,7 @@ class _Keeper:
         while self._pass_on(output):
             pass
         if self._rest:
-            self._writer.send(frames.LINE, self._rest)
+            self._writer.send(frames.LINES, self._rest)
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         self._sample()
         if status == 0 and not stopped:
@@ -409,11 +400,11 @@ class _Keeper:
             return False
         if not got:
             return False
-        *lines, self._rest = (self._rest + got).split(b"\n")
-        for line in lines:
-            self._writer.send(frames.LINE, line)
+        lines, newline, self._rest = (self._rest + got).rpartition(b"\n")
+        if newline:
+            self._writer.send(frames.LINES, lines)
         if len(self._rest) > frames.LINE_BYTES:
-            self._writer.send(frames.LINE, self._rest)
+            self._writer.send(frames.LINES, self._rest)
             self._rest = b""
         return True
 

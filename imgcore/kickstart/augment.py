@@ -23,8 +23,8 @@ from imgcore.kickstart.sections import PACKAGE_NAME
 
 __all__ = ["augment"]
 
-_URL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://|/)\S+")
-_NAMED = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.:@+-]*)=((?:[A-Za-z][A-Za-z0-9+.-]*://|/)\S+)")
+_URL = re.compile(r"(?:(?:https?|ftp)://|file://(?:localhost)?/|/)\S{1,2000}")
+_NAMED = re.compile(rf"([A-Za-z0-9_][A-Za-z0-9_.:@+-]*)=({_URL.pattern})")
 _CREDENTIALS = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/?#]*@")
 _GROUP = re.compile(r"[\w][\w .,+&/()'-]{0,254}")
 LONGEST = 4096
@@ -88,7 +88,7 @@ def _repository(given: str) -> _Repository:
     if values is None or not (values.get("baseurl") or values.get("mirrorlist")):
         raise InputError(
             f"extra repository {shown(text)!r} is not understood",
-            "give a URL, NAME=URL, or a line repo --name=NAME --baseurl=URL",
+            "give an http, https, ftp or file URL, NAME=URL, or a line repo --name=NAME --baseurl=URL",
         )
     return _Repository(str(values["name"]), _url(values), text)
 

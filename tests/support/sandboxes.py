@@ -81,8 +81,8 @@ def run(command: Sequence[str], cache: Path, *options: str, inputs: dict[str, by
     said = Said()
     name = ""
     for kind, content in frames.read(process.stdout):
-        if kind == frames.LINE:
-            said.lines.append(content.decode())
+        if kind == frames.LINES:
+            said.lines += content.decode().split("\n")
         elif kind == frames.FILE:
             told = json.loads(content)
             name = told["name"]

@@ -221,17 +221,18 @@ for plan in (imaging.plan("loop", (Partition("/", 64),)), imaging.plan("raw", (P
 
 
 def test_an_ordinary_user_namespace_is_enough_and_gives_the_same_bytes(tmp_path: Path) -> None:
-    plan = imaging.plan("raw", (BIOSBOOT, EFI, ROOT), boot_loader=GPT)
-    script = f"""
+    script = """
+import sys
 from pathlib import Path
 from tests.imgcore.creator import test_image as here
 # One user is all that such a namespace maps.
-here.built(Path({str(tmp_path)!r}) / "b", here.imaging.plan("raw", (here.BIOSBOOT, here.EFI, here.ROOT),
-           boot_loader=here.GPT), backwards=True, owner=(0, 0))
+here.built(Path(sys.argv[1]), here.imaging.plan("raw", (here.BIOSBOOT, here.EFI, here.ROOT), boot_loader=here.GPT),
+           owner=(0, 0))
 """
-    command = ["unshare", "--user", "--map-root-user", sys.executable, "-c", script]
-    subprocess.run(command, check=True, cwd=REPOSITORY)
-    built(tmp_path / "a", plan, owner=(0, 0))
+    unshare = ["unshare", "--user", "--map-root-user"]
+    # An ordinary user cannot build files of root's outside; two namespaces must then do.
+    for name, entered in (("a", unshare), ("b", [] if os.geteuid() == 0 else unshare)):
+        subprocess.run([*entered, sys.executable, "-c", script, str(tmp_path / name)], check=True, cwd=REPOSITORY)
     assert (tmp_path / "a/out/demo-sda.raw").read_bytes() == (tmp_path / "b/out/demo-sda.raw").read_bytes()
 
 

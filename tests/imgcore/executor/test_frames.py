@@ -50,7 +50,7 @@ def test_input_that_is_cut_off_or_too_large_is_an_error(content: bytes) -> None:
     os.close(descriptor)
 
 
-@given(st.lists(st.tuples(st.sampled_from([frames.LINE, frames.END]), st.binary(max_size=100)), max_size=10))
+@given(st.lists(st.tuples(st.sampled_from([frames.LINES, frames.END]), st.binary(max_size=100)), max_size=10))
 def test_frames_are_read_as_they_were_sent_and_a_cut_one_is_dropped(sent: list[tuple[bytes, bytes]]) -> None:
     reading, writing = os.pipe()
     for kind, content in sent:

@@ -151,7 +151,7 @@ def test_nothing_is_left_when_the_sandbox_ends_early(place: Path, how: str) -> N
         process.stdin.write(frames.pack_inputs({}))
         process.stdin.flush()
         for kind, content in frames.read(process.stdout):
-            if kind == frames.LINE and content == b"ready":
+            if kind == frames.LINES and content == b"ready":
                 break
         if how == "kill the waiting process":
             _kill(process.pid, signal.SIGKILL)
@@ -224,7 +224,7 @@ def test_scratch_on_disk_is_gone_when_the_sandbox_is_killed(place: Path) -> None
         assert process.stdin and process.stdout
         process.stdin.write(frames.pack_inputs({}))
         process.stdin.flush()
-        assert (frames.LINE, b"ready") in frames.read(process.stdout)
+        assert (frames.LINES, b"ready") in frames.read(process.stdout)
         _kill(process.pid, signal.SIGKILL)
         process.wait()
         process.stdin.close()

@@ -1,0 +1,55 @@
+"""The bar that a terminal gets: one line for the phase that runs."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from imgcore import progress
+from imgcore.buildlog import printable
+from imgcore.cli.terminal import Nothing
+
+__all__ = ["Bar"]
+
+
+class Bar(Nothing):
+    """Shows itself on standard error as long as its `with` lasts."""
+
+    def __init__(self, verbose: bool) -> None:
+        self._verbose = verbose
+        self._bar = Progress(
+            TextColumn("{task.fields[phase]:>12}", style="bold"),
+            BarColumn(bar_width=28),
+            TextColumn("{task.fields[count]:>9}", style="dim"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[detail]}", style="dim", markup=False),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=None, phase="start", count="", detail="")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def progress(self, progress: progress.Progress) -> None:
+        self._bar.update(
+            self._task,
+            total=progress.total or None,
+            completed=progress.done,
+            phase=printable(progress.phase),
+            count=f"{progress.done}/{progress.total}" if progress.total > 1 else "",
+            detail=printable(progress.detail)[:40],
+        )
+
+    def log(self, line: str) -> None:
+        if self._verbose or line.startswith("warning:"):
+            self._bar.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
