@@ -295,6 +295,10 @@ _CHECKS: Mapping[str, Callable[[object], object]] = {
            "seq": _count}
     ),
 }  # fmt: skip
+_FIELDS = tuple(each.name for each in dataclasses.fields(Job) if each.name != "unknown")
+#: Where a job keeps its lines of JSON, beside its fields, once they were asked for.
+_RENDERED = "_rendered"
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 _REQUIRED = ("image_id", "name", "arch", "image_type", "status")
 
 
@@ -316,7 +320,12 @@ def amend(job: Job, changes: Mapping[str, object]) -> Job:
     # Not dataclasses.replace: it asks 41 fields what they are, each time that the progress moves.
     amended = object.__new__(Job)
     amended.__dict__.update(job.__dict__)
-    amended.__dict__.update(_checked(changes))
+    checked = _checked(changes)
+    amended.__dict__.update(checked)
+    rendered = job.__dict__.get(_RENDERED)
+    if rendered is not None:
+        # What did not change is not rendered again: most of what a progress update would cost.
+        amended.__dict__[_RENDERED] = {**rendered, **{name: _line(name, checked[name]) for name in checked}}
     return amended
 
 
@@ -339,18 +348,19 @@ def from_json(content: bytes) -> Job:
     return Job(**known, unknown={key: value for key, value in told.items() if key not in _CHECKS})
 
 
-_FIELDS = tuple(each.name for each in dataclasses.fields(Job) if each.name != "unknown")
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
-_LABELS = {name: f"  {_encode(name)}: " for name in _FIELDS}
-
-
 def to_json(job: Job) -> bytes:
     """The record: UTF-8, a field a line in a fixed order, the fields of other versions last."""
-    values = job.__dict__
-    lines = [_LABELS[name] + _encode(values[name]) for name in _FIELDS]
-    lines += [f"  {_encode(key)}: {_encode(job.unknown[key])}" for key in sorted(job.unknown)]
+    rendered = job.__dict__.get(_RENDERED)
+    if rendered is None:
+        rendered = {name: _line(name, job.__dict__[name]) for name in _FIELDS}
+        job.__dict__[_RENDERED] = rendered
+    lines = [*rendered.values(), *(_line(key, job.unknown[key]) for key in sorted(job.unknown))]
     # A lone surrogate (from a file name that is not UTF-8) is escaped as \udcXX: just what JSON has for it.
     return ("{\n" + ",\n".join(lines) + "\n}\n").encode("utf-8", "backslashreplace")
+
+
+def _line(name: str, value: object) -> str:
+    return f"  {_encode(name)}: {_encode(value)}"
 
 
 def schema() -> dict[str, Any]:

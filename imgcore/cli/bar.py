@@ -5,12 +5,12 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
+from rich import progress as rich
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from imgcore import progress
 from imgcore.buildlog import printable
 from imgcore.cli.terminal import Nothing
+from imgcore.progress import Progress
 
 __all__ = ["Bar"]
 
@@ -20,12 +20,12 @@ class Bar(Nothing):
 
     def __init__(self, verbose: bool) -> None:
         self._verbose = verbose
-        self._bar = Progress(
-            TextColumn("{task.fields[phase]:>12}", style="bold"),
-            BarColumn(bar_width=28),
-            TextColumn("{task.fields[count]:>9}", style="dim"),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[detail]}", style="dim", markup=False),
+        self._bar = rich.Progress(
+            rich.TextColumn("{task.fields[phase]:>12}", style="bold"),
+            rich.BarColumn(bar_width=28),
+            rich.TextColumn("{task.fields[count]:>9}", style="dim"),
+            rich.TimeElapsedColumn(),
+            rich.TextColumn("{task.fields[detail]}", style="dim", markup=False),
             console=Console(stderr=True),
             transient=True,
         )
@@ -40,7 +40,8 @@ class Bar(Nothing):
     ) -> None:
         self._bar.stop()
 
-    def progress(self, progress: progress.Progress) -> None:
+    def progress(self, progress: Progress) -> None:
+        """Move the bar."""
         self._bar.update(
             self._task,
             total=progress.total or None,
@@ -51,5 +52,6 @@ class Bar(Nothing):
         )
 
     def log(self, line: str) -> None:
+        """Print the line above the bar, where the log is wanted."""
         if self._verbose or line.startswith("warning:"):
             self._bar.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, Self
 
 import click
 
@@ -33,7 +33,7 @@ def shown(*, quiet: bool, verbose: bool) -> Shown:
         return Nothing()
     if not sys.stderr.isatty():
         return _Lines(verbose)
-    # Only now: it takes as long to load as a fifth of the command.
+    # Only now: loading it takes as long as a fifth of the command's start.
     from imgcore.cli.bar import Bar
 
     return Bar(verbose)
@@ -43,7 +43,6 @@ class Nothing:
     """Shows nothing, and is what the others begin with."""
 
     def __enter__(self) -> Self:
-        """Begin."""
         return self
 
     def __exit__(
@@ -52,10 +51,10 @@ class Nothing:
         return
 
     def progress(self, progress: Progress) -> None:
-        return
+        """Ignore it."""
 
     def log(self, line: str) -> None:
-        return
+        """Ignore it."""
 
 
 class _Lines(Nothing):

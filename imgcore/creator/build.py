@@ -81,7 +81,9 @@ class Build:
 def disk_full(error: BaseException) -> BuildError | None:
     """The error to tell when `error` (or what it came from) is a file system without space, or None."""
     cause: BaseException | None = error
-    while cause is not None:
+    seen: set[int] = set()
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
         if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
             where = f" at {os.fsdecode(cause.filename)}" if cause.filename else ""
             return BuildError(f"there is no space left{where}", "free some, or raise [limits] disk", "disk-full")

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from imgcore.creator import attachments, packages, scripts, strays, system, traces
 from imgcore.creator.build import Build, disk_full
+from imgcore.creator.packages.repositories import save
+from imgcore.creator.packages.rpmdb import normalise
 from imgcore.creator.plan import Plan, Workplace, from_json
-from imgcore.creator.repositories import save
-from imgcore.creator.rpmdb import normalise
 from imgcore.creator.tree import Tree
 from imgcore.errors import BuildError, render
 from imgcore.progress import Progress

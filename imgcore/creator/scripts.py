@@ -30,6 +30,11 @@ _KINDS = ("pre", "pre-install", "post", "pack")
 #: Where a script lies while it runs in the root.
 _FOLDER = "/tmp"  # noqa: S108 - the image's own
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+#: dash, bash, busybox, Python when RLIMIT_NPROC is reached.
+_NO_PROCESS = re.compile(
+    r"(?:[Cc]an(?:no|')t (?:fork|start new thread)|fork)\b.*Resource temporarily unavailable|Cannot fork"
+    r"|fork: retry|can't start new thread"
+)
 #: Not to be set by a token.
 _RESERVED = frozenset({"PATH", "HOME", "INSTALL_ROOT", "IMG_OUT_DIR", "IMG_NAME", "LD_PRELOAD", "LD_LIBRARY_PATH"})
 
@@ -82,11 +87,8 @@ def _run(build: Build, script: Script) -> None:
             failure = _not_started(build, script, error)
         else:
             return
-    full = disk_full(RuntimeError("\n".join(lines)))
     if script.error_on_fail:
-        if full is not None:
-            raise BuildError(f"{failure.message}: there is no space left", full.remedy, full.cause)
-        raise failure
+        raise _limited(failure, lines)
     build.warn(failure.message)
 
 
@@ -207,6 +209,18 @@ def _explain(build: Build, script: Script, error: run.CommandFailed, lines: list
                                "see its output above in the log", "script-failed")  # fmt: skip
     last = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
     return build.error(script.line, f"{text}: {last}", "see its output above in the log", "script-failed")
+
+
+def _limited(failure: BuildError, lines: list[str]) -> BuildError:
+    """The failure of a script, as what it is where the script ran into a limit of the job."""
+    full = disk_full(RuntimeError("\n".join(lines)))
+    if full is not None:
+        return BuildError(f"{failure.message}: there is no space left", full.remedy, full.cause)
+    if any(_NO_PROCESS.search(line) for line in lines):
+        return BuildError(
+            f"{failure.message}: no more processes can be started", "raise [limits] processes", "too-many-processes"
+        )
+    return failure
 
 
 def _not_started(build: Build, script: Script, error: OSError) -> BuildError:

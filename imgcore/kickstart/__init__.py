@@ -6,6 +6,7 @@ text; `plan` decides what is built; `redact` makes a text fit to be published.
 
 from __future__ import annotations
 
+from imgcore.kickstart import offline  # noqa: F401 - first: it has a say in what pykickstart loads
 from imgcore.kickstart.augment import augment
 from imgcore.kickstart.decode import MOST_BYTES, decode
 from imgcore.kickstart.mistakes import KickstartError, Mistake, Place

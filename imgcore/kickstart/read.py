@@ -6,6 +6,7 @@ for any input. What a command asks for is judged by `plan`, not here.
 
 from __future__ import annotations
 
+import functools
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from imgcore.errors import InputError
 from imgcore.kickstart import include, sections
 from imgcore.kickstart.decode import decode
 from imgcore.kickstart.dialect import NotUnderstood, Reader
-from imgcore.kickstart.document import SCRIPTS, SECTIONS, Line, roles
+from imgcore.kickstart.document import INCLUDES, SCRIPTS, SECTIONS, Line, roles
 from imgcore.kickstart.mistakes import KickstartError, Notes, TooMany, nearest, shown
 from imgcore.kickstart.model import (
     Command,
@@ -45,9 +46,25 @@ def read(
     """
     name = shown(name, 200)
     text = decode(content, name)
+    known = dict(tokens or {})
+    if root is not None:
+        replaced = replacer(known)(text)
+        root = root if any(word in replaced for word in INCLUDES) else None
+    if root is None:
+        return _read_alone(text, name, tuple(sorted(known.items())))
+    return _read(text, name, root, known)
+
+
+# What includes nothing is the same each time, and is asked for three times: by `build_ks`, to check and to build.
+@functools.lru_cache(maxsize=1)
+def _read_alone(text: str, name: str, tokens: tuple[tuple[str, str], ...]) -> Kickstart:
+    return _read(text, name, None, dict(tokens))
+
+
+def _read(text: str, name: str, root: Path | None, tokens: Mapping[str, str]) -> Kickstart:
     notes = Notes()
     try:
-        lines = include.expand(text, name, root, replacer(tokens or {}), notes)
+        lines = include.expand(text, name, root, replacer(tokens), notes)
         return _Reading(name, notes).read(lines)
     except TooMany:
         raise KickstartError(notes.mistakes, bounded=True) from None

@@ -176,6 +176,15 @@ def test_amending_leaves_the_job_that_it_starts_from_as_it_was() -> None:
     assert after == dataclasses.replace(before, tags=("b",), worker={"pid": 1})
 
 
+@given(jobs, jobs)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_a_job_that_was_written_and_amended_is_written_as_it_is_now(before: Job, after: Job) -> None:
+    job.to_json(before)
+    changes = {field: getattr(after, field) for field in ("tags", "progress", "error", "worker", "status")}
+    amended = job.amend(before, changes)
+    assert job.to_json(amended) == job.to_json(dataclasses.replace(before, **changes))
+
+
 def test_the_states_lead_from_the_queue_to_an_end_and_only_a_finished_image_is_tested() -> None:
     assert {(str(a), str(b)) for a in Status for b in Status if job.allowed(a, b)} == {
         ("IN QUEUE", "BUILDING"),

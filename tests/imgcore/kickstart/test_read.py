@@ -365,3 +365,20 @@ def test_any_mixture_of_words_is_read_or_refused_with_an_input_error(text: str) 
         assert str(error).isprintable()
     else:
         assert found.commands or found.packages or found.scripts or found.prepackages or found.attachments
+
+
+def test_a_kickstart_that_includes_nothing_is_read_once_for_all_who_ask(tmp_path: Path) -> None:
+    first = parse("lang @LANG@\n", root=tmp_path, tokens={"LANG": "en"})
+    assert parse("lang @LANG@\n", tokens={"LANG": "en"}) is first
+    assert parse("lang @LANG@\n", tokens={"LANG": "de"}).commands[0].words != first.commands[0].words
+
+
+@pytest.mark.parametrize(
+    ("line", "token"), [("%include more", ""), ("%@X@", "include more"), ("@X@", "%include more")]
+)
+def test_a_file_that_is_included_is_read_anew_each_time(tmp_path: Path, line: str, token: str) -> None:
+    found = []
+    for language in ("en", "de"):
+        (tmp_path / "more").write_text(f"lang {language}\n")
+        found.append(parse(f"timezone UTC\n{line}\n", root=tmp_path, tokens={"X": token}).commands[1].values["lang"])
+    assert found == ["en", "de"]
