@@ -145,7 +145,9 @@ class Spool:
                 self.index.add(made, Status.IN_QUEUE)
                 self._put_in_place(building, target)
             except BaseException:
-                shutil.rmtree(building, ignore_errors=True)
+                if building.is_dir():
+                    self._forget_unmade(made)
+                    shutil.rmtree(building, ignore_errors=True)
                 raise
         return made
 
@@ -179,6 +181,13 @@ class Spool:
                 raise self._taken(target.name) from error
             raise atomic.failed(target, error) from error
         atomic.sync_directory(self._jobs)
+
+    def _forget_unmade(self, made: Job) -> None:
+        """Remove the index entry of a job that did not get its place; another's that has it is left."""
+        with contextlib.suppress(SpoolError, InputError):
+            if index.entry_name(self.read(made.image_id)) == index.entry_name(made):
+                return
+        self.index.remove(made, Status.IN_QUEUE)
 
     @contextmanager
     def making(self, *, alone: bool = False) -> Iterator[None]:

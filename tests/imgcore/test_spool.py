@@ -106,6 +106,24 @@ def test_an_id_that_another_takes_at_the_same_moment_is_not_used_twice(
     assert spool.create_unique("tiny", a_job(""), kickstart=KICKSTART, now=now).image_id == f"{taken}-2"
 
 
+def test_who_comes_too_late_for_an_id_leaves_no_entry_in_the_index(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = spool._put_in_place
+
+    def after_another(building: Path, target: Path) -> None:
+        monkeypatch.undo()
+        add(spool)
+        put(building, target)
+
+    monkeypatch.setattr(spool, "_put_in_place", after_another)
+    with pytest.raises(InputError, match=r"^field image_id: tiny-1 is taken"):
+        add(spool, user="other")
+    assert [len(spool.index.entries(status)) for status in (Status.IN_QUEUE, Status.BUILDING)] == [1, 0]
+    assert spool.ids(Status.IN_QUEUE) == ["tiny-1"]
+    assert list((spool.root / "tmp").iterdir()) == []
+
+
 def test_a_spool_that_is_not_there_is_not_made_unless_asked(tmp_path: Path) -> None:
     with pytest.raises(SpoolError, match="there is no spool at"):
         Spool(tmp_path / "none", create=False)

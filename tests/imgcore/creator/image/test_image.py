@@ -21,7 +21,7 @@ from tests.support import imaging
 
 pytestmark = pytest.mark.real
 
-REPOSITORY = Path(__file__).parents[3]
+REPOSITORY = Path(__file__).parents[4]
 ROOT = Partition("/", 64, "ext4", label="system", line=3)
 SMALL = Partition("/", 12, "ext4", line=3)
 EFI = Partition("/boot/efi", 40, "efi", line=4)
