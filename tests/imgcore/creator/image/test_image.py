@@ -225,7 +225,7 @@ def test_an_ordinary_user_namespace_is_enough_and_gives_the_same_bytes(tmp_path:
     script = """
 import sys
 from pathlib import Path
-from tests.imgcore.creator import test_image as here
+from tests.imgcore.creator.image import test_image as here
 # One user is all that such a namespace maps.
 here.built(Path(sys.argv[1]), here.imaging.plan("raw", (here.BIOSBOOT, here.EFI, here.ROOT), boot_loader=here.GPT),
            owner=(0, 0))
