@@ -42,7 +42,7 @@ format: ## let ruff format the Python files
 	@.venv/bin/ruff format .
 
 bench: setup example ## measure creator, worker and spool against what they stand on
-	@for each in creator worker spool; do $(PYTHON) "bench/$$each.py" || exit; done
+	@status=0; for each in creator worker spool; do $(PYTHON) "bench/$$each.py" || status=1; done; exit $$status
 
 clean: ## delete what was built and downloaded, and the tools' caches
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -29,8 +29,8 @@ __all__ = ["CHECKOUT", "ENVIRONMENT", "Order", "Run", "run"]
 CHECKOUT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(CHECKOUT))
 
-from imgcore.executor import kernel
-from imgcore.progress import parse
+from imgcore.executor import kernel  # noqa: E402
+from imgcore.progress import parse  # noqa: E402
 
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 _FOLDERS = ("in", "out", "build/root/proc", "build/root/sys", "build/root/dev", "root", "cache", "tmp", "home")

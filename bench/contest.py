@@ -65,7 +65,8 @@ def medians(found: Mapping[str, list[Run]]) -> dict[str, dict[str, float]]:
 def table(found: Mapping[str, Mapping[str, float]]) -> str:
     """The contenders, a line each."""
     width = max(map(len, found))
-    return "\n".join(
-        f"  {name:{width}}  {each['seconds']:7.3f} s (fastest {each['fastest']:.3f} s, CPU {each['cpu_seconds']:.3f} s)"
-        for name, each in found.items()
-    )
+    lines = []
+    for name, each in found.items():
+        fastest, cpu = each["fastest"], each["cpu_seconds"]
+        lines.append(f"  {name:{width}}  {each['seconds']:7.3f} s   fastest {fastest:.3f} s   CPU {cpu:.3f} s")
+    return "\n".join(lines)

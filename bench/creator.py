@@ -46,6 +46,8 @@ REPOSITORY = arena.CHECKOUT / "build" / "tiny" / "repository"
 CACHED = arena.CHECKOUT / "build" / "bench"
 FLOOR_LIMIT, BY_HAND_LIMIT = 4.0, 1.3
 EPOCH = 1_700_000_000
+#: How many packages, and in how many rounds unless all are wanted.
+SIZES = {50: 3, 200: 3, 800: 1}
 #: The creator as a program, as the sandbox starts it.
 CREATOR = f"""
 import sys
@@ -77,7 +79,8 @@ def tiny() -> Subject:
     """What the example's kickstart asks for."""
     packages = EXAMPLE.read_text().partition("%packages\n")[2].partition("%end")[0].split()
     asked = tuple(each for each in packages if not each.startswith("-"))
-    return Subject("example", {"tiny": REPOSITORY.as_uri()}, asked, tuple(each[1:] for each in packages if each[0] == "-"), 96)  # fmt: skip
+    excluded = tuple(each.removeprefix("-") for each in packages if each.startswith("-"))
+    return Subject("example", {"tiny": REPOSITORY.as_uri()}, asked, excluded, 96)
 
 
 def synthetic(count: int) -> Subject:
@@ -101,12 +104,14 @@ def creator(
 
 def by_hand(subject: Subject, image_type: str) -> arena.Order:
     """What a person would type."""
-    dnf = ["dnf", "-y", "--quiet", "--installroot=ROOT", "--releasever=1", "--setopt=reposdir=/dev/null"]
-    dnf += ["--setopt=cachedir=CACHE", "--setopt=keepcache=1", "--setopt=install_weak_deps=0", "--nogpgcheck"]
+    dnf = ["-y", "--quiet", "--releasever=1", "--setopt=reposdir=/dev/null", "--setopt=keepcache=1"]
+    dnf += ["--setopt=install_weak_deps=0", "--nogpgcheck"]
     dnf += [f"--repofrompath={name},{url}" for name, url in subject.repositories.items()]
     dnf += [f"--exclude={each}" for each in subject.excluded]
-    command = shlex.join([*dnf, "install", *subject.asked]).replace("ROOT", '"$1/root"').replace("CACHE", '"$1/cache"')
-    return _script(command + "\n" + _image(subject, image_type))
+    command = (
+        f'dnf --installroot="$1/root" --setopt=cachedir="$1/cache" {shlex.join([*dnf, "install", *subject.asked])}'
+    )
+    return _script(f"{command}\n{_image(subject, image_type)}")
 
 
 def floor(subject: Subject, image_type: str, rpms: list[Path]) -> arena.Order:
@@ -184,10 +189,11 @@ def served(subject: Subject) -> Iterator[tuple[dict[str, str], list[str]]]:
         for name, url in subject.repositories.items():
             Path(folder, name).symlink_to(url.removeprefix("file://"))
         requests: list[str] = []
-        server = subprocess.Popen(
-            [sys.executable, "-u", "-m", "http.server", "--bind", "127.0.0.1", "--protocol", "HTTP/1.1", "0"],
-            cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=Path(folder, "log").open("wb"), text=True,
-        )  # fmt: skip
+        argv = [sys.executable, "-u", "-m", "http.server", "--bind", "127.0.0.1", "--protocol", "HTTP/1.1", "0"]
+        with Path(folder, "log").open("wb") as log:
+            server = subprocess.Popen(
+                argv, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True
+            )
         try:
             port = server.stdout.readline().split(" port ")[1].split()[0] if server.stdout else ""
             yield {name: f"http://127.0.0.1:{port}/{name}/" for name in subject.repositories}, requests
@@ -199,7 +205,62 @@ def served(subject: Subject) -> Iterator[tuple[dict[str, str], list[str]]]:
 
 def show_phases(phases: Mapping[str, float]) -> str:
     total = sum(phases.values())
-    return "  " + ", ".join(f"{name} {seconds:.2f} s ({seconds / total:.0%})" for name, seconds in phases.items())
+    return ", ".join(f"{name} {seconds:.2f} s ({seconds / total:.0%})" for name, seconds in phases.items())
+
+
+class Bench:
+    """The measurements in their order; each is told as soon as it is done."""
+
+    def __init__(self, rounds_of_example: int, *, full: bool, quiet: bool) -> None:
+        self.results: dict[str, Any] = {}
+        self.good = True
+        self._rounds = rounds_of_example
+        self._full = full
+        self._quiet = quiet
+
+    def run(self) -> None:
+        for image_type in ("loop", "raw"):
+            self._compare(tiny(), image_type, self._rounds)
+        self._whole()
+        for count, fewer in SIZES.items():
+            self._compare(synthetic(count), "loop", self._rounds if self._full else fewer)
+        self._growth()
+        self._again(self._rounds if self._full else 3)
+
+    def _compare(self, subject: Subject, image_type: str, count: int) -> None:
+        found = compare(subject, image_type, count)
+        self.results[f"{subject.name}, {image_type}"] = found
+        self._say(f"{subject.name} to a {image_type} image ({count} rounds)\n{table(found['contenders'])}")
+        for target in (Target("creator", "floor", FLOOR_LIMIT), Target("creator", "by hand", BY_HAND_LIMIT)):
+            self.good = self.good and target.met(found["contenders"])
+            self._say("  " + target.told(found["contenders"]))
+        self._say("  phases: " + show_phases(found["phases"]))
+
+    def _whole(self) -> None:
+        order = creator(tiny(), "raw", text=EXAMPLE.read_text(encoding="utf-8"))
+        self.results["example as it is, raw"] = found = medians(rounds(3, {"creator": _runner(order)}))
+        self._say(f"the example as it is, with scripts and boot loader, to a raw image\n{table(found)}")
+
+    def _growth(self) -> None:
+        small, large = (self.results[f"{count} packages, loop"]["contenders"] for count in (min(SIZES), max(SIZES)))
+        more = max(SIZES) - min(SIZES)
+        self.results["growth"] = growth = {
+            name: {key: (large[name][key] - small[name][key]) / more for key in ("seconds", "cpu_seconds")}
+            for name in small
+        }
+        self._say("a package more (from the smallest to the largest)")
+        for name, each in growth.items():
+            self._say(f"  {name:8} {each['seconds'] * 1e3:6.2f} ms   CPU {each['cpu_seconds'] * 1e3:.2f} ms")
+
+    def _again(self, count: int) -> None:
+        self.results["again"] = found = again(count)
+        self._say(f"200 packages from a server on this machine ({count} rounds)\n{table(found['contenders'])}")
+        for name, loaded in found["packages loaded"].items():
+            self._say(f"  {name}: {loaded} packages loaded; phases: {show_phases(found['phases'][name])}")
+
+    def _say(self, text: str) -> None:
+        if not self._quiet:
+            print(text, flush=True)
 
 
 def main() -> int:
@@ -210,41 +271,13 @@ def main() -> int:
     arguments = parser.parse_args()
     if not (REPOSITORY / "repodata").is_dir():
         parser.error("the example's packages are not there: run `make example`")
-    say = (lambda _text: None) if arguments.json else lambda text: print(text, flush=True)
-    results: dict[str, Any] = {}
-    good = True
-    targets = (Target("creator", "floor", FLOOR_LIMIT), Target("creator", "by hand", BY_HAND_LIMIT))
-    cases = [(tiny(), "loop", arguments.rounds), (tiny(), "raw", arguments.rounds)]
-    for count, fewer in ((50, 3), (200, 3), (800, 1)):
-        cases.append((synthetic(count), "loop", arguments.rounds if arguments.full else fewer))
-    for subject, image_type, count in cases:
-        found = compare(subject, image_type, count)
-        results[f"{subject.name}, {image_type}"] = found
-        say(f"{subject.name} to a {image_type} image ({count} rounds)")
-        say(table(found["contenders"]))
-        for target in targets:
-            good = good and target.met(found["contenders"])
-            say("  " + target.told(found["contenders"]))
-        say(show_phases(found["phases"]))
-    sizes = {count: results[f"{count} packages, loop"]["contenders"] for count in (50, 200, 800)}
-    results["growth"] = {
-        name: (sizes[800][name]["seconds"] - sizes[50][name]["seconds"]) / 750 for name in sizes[50]
-    }
-    say("growth: " + ", ".join(f"{name} {each * 1e3:.2f} ms a package" for name, each in results["growth"].items()))
-    results["example with its scripts and boot loader, raw"] = whole = medians(
-        rounds(3, {"creator": _runner(creator(tiny(), "raw", text=EXAMPLE.read_text()))})
-    )
-    say("the example as it is, with scripts and boot loader, to a raw image\n" + table(whole))
-    results["again"] = found = again(3 if not arguments.full else arguments.rounds)
-    say("200 packages from a server on this machine, first and second build")
-    say(table(found["contenders"]))
-    say(f"  packages loaded: {found['packages loaded']}")
-    for name, phases in found["phases"].items():
-        say(f"  {name}:" + show_phases(phases))
+    bench = Bench(arguments.rounds, full=arguments.full, quiet=arguments.json)
+    bench.run()
     if arguments.json:
-        print(json.dumps({"results": results, "good": good}, indent=2))
-    say("good" if good else "TOO SLOW")
-    return 0 if good else 1
+        print(json.dumps({"results": bench.results, "good": bench.good}, indent=2))
+    else:
+        print("good" if bench.good else "TOO SLOW")
+    return 0 if bench.good else 1
 
 
 if __name__ == "__main__":

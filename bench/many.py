@@ -33,8 +33,9 @@ def repository(place: Path, count: int) -> Path:
     _write_sources(work / "source", count)
     _run(work, [
         "rpmbuild", "-bb", "--quiet", "--define", f"_topdir {work}", "--define", f"_rpmdir {rpms}",
-        "--define", "_build_name_fmt %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm", "--define", "_binary_payload w6.gzdio",
-        "--define", "debug_package %{nil}", "--define", "__spec_install_post %{nil}", str(work / "many.spec"),
+        "--define", "_build_name_fmt %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm",
+        "--define", "_binary_payload w6.gzdio", "--define", "debug_package %{nil}",
+        "--define", "__spec_install_post %{nil}", str(work / "many.spec"),
     ])  # fmt: skip
     (rpms / "comps.xml").write_text(_comps(count), encoding="utf-8")
     _run(work, ["createrepo_c", "--quiet", "--no-database", "--groupfile", "comps.xml", str(rpms)])

@@ -23,6 +23,7 @@ __all__ = ["Delivery", "discard", "place"]
 
 _ZEROS = bytes(1 << 20)
 _DIRECTORY_MODE = 0o755
+_EARLY_BYTES = 8 << 20
 _NO_TMPFILE = {errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL}
 
 
@@ -49,6 +50,7 @@ class _File:
         self.size = size
         self._digest = hashlib.sha256()
         self._at = 0
+        self._asked = 0
         os.fchmod(descriptor, 0o755 if mode & 0o100 else 0o644)
         os.ftruncate(descriptor, size)
 
@@ -62,6 +64,10 @@ class _File:
             written = os.pwrite(self.descriptor, view, self._at)
             self._at += written
             view = view[written:]
+        if self._at - self._asked >= _EARLY_BYTES:
+            # This has the kernel begin to write what is behind us, while more comes: `publish` waits for the rest only.
+            os.posix_fadvise(self.descriptor, self._asked, self._at - self._asked, os.POSIX_FADV_DONTNEED)
+            self._asked = self._at
 
     def _skip_to(self, offset: int) -> None:
         while self._at < offset:

@@ -13,6 +13,7 @@ from typing import Any
 
 from imgcore import config, request
 from imgcore.claim import Claim
+from imgcore.delivery import discard
 from imgcore.errors import InputError
 from imgcore.executor import choose
 from imgcore.job import Job, Status
@@ -57,6 +58,9 @@ class ParticipantHandler:
         image = request.image_of(wid.fields.as_dict())
         wanted = request.parse(image)
         spool = Spool(settings.spool)
+        for lost in spool.recover_all():
+            self.log.warning("%s: %s", lost.image_id, lost.error)
+            discard(settings.base_dir, lost.prefix, lost.image_id)
         with self._claimed(spool, wanted, wid) as claim:
             log = spool.log(claim.image_id)
             job = self._worker().build(claim, wanted, log, observer=self.observer, stop=self.stop)

@@ -53,5 +53,5 @@ class Bar(Nothing):
 
     def log(self, line: str) -> None:
         """Print the line above the bar, where the log is wanted."""
-        if self._verbose or line.startswith("warning:"):
+        if self._verbose or line.startswith(("warning:", "Warning:")):
             self._bar.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)

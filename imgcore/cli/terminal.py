@@ -72,5 +72,5 @@ class _Lines(Nothing):
             click.echo(f"[{time.monotonic() - self._began:6.1f} s] {progress.phase}{total}", err=True)
 
     def log(self, line: str) -> None:
-        if self._verbose or line.startswith("warning:"):
+        if self._verbose or line.startswith(("warning:", "Warning:")):
             click.echo(printable(line), err=True)

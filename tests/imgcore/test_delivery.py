@@ -124,3 +124,14 @@ def test_what_a_dead_worker_left_is_discarded(tmp_path: Path) -> None:
     assert left.exists()
     discard(tmp_path, "p", "id")
     assert not left.exists()
+
+
+def test_a_file_that_goes_to_the_disk_while_it_comes_arrives_whole(tmp_path: Path, kind: str) -> None:
+    content = os.urandom(1 << 20) * 9 + bytes(12 << 20) + os.urandom(1 << 20) * 9
+    with Delivery(tmp_path, "p", "id") as made:
+        made.begin("large", len(content))
+        for at in (*range(0, 9 << 20, 1 << 20), *range(21 << 20, 30 << 20, 1 << 20)):
+            made.write(at, content[at : at + (1 << 20)])
+        assert made.sha256("large") == hashlib.sha256(content).hexdigest()
+        made.publish()
+    assert (tmp_path / "p/id/large").read_bytes() == content

@@ -105,7 +105,7 @@ def test_a_read_only_spool_can_be_read_and_refuses_changes_clearly(tmp_path: Pat
         with spool.edit("a"):
             pass
         before = (spool.directory("a") / "job.json").read_bytes()
-        mount("-o", "remount,ro", str(disk))
+        mount("-o", "remount,bind,ro", str(disk))
         spool = Spool(disk / "spool")
         assert [job.image_id for job in spool.jobs(Status.IN_QUEUE)] == ["a"]
         assert not spool.alive("a")
