@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """What record, sandbox, log, sampling and delivery add to the bare tool, side by side in one run.
 
-    python bench/worker.py [--rounds N] [--at DIRECTORY] [--json]
+    python bench/worker.py [--rounds N] [--lines N] [--megabytes N] [--at DIRECTORY] [--json]
 
   bare     the built-in creator alone, in a namespace and a tmpfs (bench/arena.py): a plan in, an image in memory
   worker   a job made, claimed, built by `Worker.build` with the direct executor, and finished: with record, log,
            limits, samples, SHA-256 of each artifact, everything synced to the disk and put in place
   command  `img build` as a process of its own, the start of Python included (told, without a target)
 
-Two jobs: the example (a raw image, its scripts and boot loader), and one that says 20,000 lines and leaves 64 MB.
+Two jobs: the example (a raw image, its scripts and boot loader), and one that says many lines and leaves a large file.
 Ends with 1 if the worker adds more than 5 % and more than 0.5 s. What the disk costs is told by `copied`: the bare
 tool, and then its files copied to the same disk and synced.
 """
@@ -43,16 +43,15 @@ from imgcore.worker import Worker
 
 MOST_SHARE, MOST_SECONDS = 1.05, 0.5
 TOKENS = {"REPO": str(REPOSITORY), "RELEASE": "1.0", "GREETING": "hello"}
-LINES, MEGABYTES = 20_000, 64
-TALKER = f"""\
+TALKER = """\
 part / --size=32 --fstype=ext4
 repo --name=tiny --baseurl=file://@REPO@
 %packages
 tiny-filesystem
 %end
 %pack
-seq -f 'line %g of many that a script says while it works' {LINES}
-head -c {MEGABYTES}M /dev/urandom >noise
+seq -f 'line %g of many that a script says while it works' LINES
+head -c MEGABYTESM /dev/urandom >noise
 %end
 """
 
@@ -142,17 +141,21 @@ def _cpu() -> float:
 def main() -> int:
     parser = argparse.ArgumentParser(description="measure what a worker adds to the bare tool")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--lines", type=int, default=20_000, help="that the second job says")
+    parser.add_argument("--megabytes", type=int, default=64, help="that the second job leaves")
     parser.add_argument("--at", type=Path, default=Path(tempfile.gettempdir()), help="where spool and images are")
     parser.add_argument("--json", action="store_true", help="print the numbers as JSON")
     arguments = parser.parse_args()
     if not (REPOSITORY / "repodata").is_dir():
         parser.error("the example's packages are not there: run `make example`")
     target = Target("worker", "bare", MOST_SHARE, MOST_SECONDS)
+    lines, megabytes = arguments.lines, arguments.megabytes
+    talker = TALKER.replace("LINES", str(lines)).replace("MEGABYTES", str(megabytes))
     results: dict[str, Any] = {}
     good = True
     for name, kickstart, image_type in (
         ("the example to a raw image", EXAMPLE.read_text(encoding="utf-8"), "raw"),
-        (f"{LINES:,} lines of output and {MEGABYTES} MB", TALKER, "loop"),
+        (f"{lines:,} lines of output and {megabytes} MB", talker, "loop"),
     ):
         base = Path(tempfile.mkdtemp(prefix="imager-bench-", dir=arguments.at))
         try:

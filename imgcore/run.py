@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def stream(
     `preexec` runs in the child before the command (to enter a root, to leave a namespace).
     A command that is not installed raises BuildError with the cause `tool-missing`.
     """
-    tail: list[str] = []
+    tail: deque[str] = deque(maxlen=TAIL_LINES)
     try:
         process = subprocess.Popen(
             list(argv),
@@ -70,7 +71,7 @@ def stream(
             raise AssertionError("stdout is a pipe")
         for raw in process.stdout:
             line = raw.decode("utf-8", "replace").rstrip("\n")
-            tail = [*tail[-(TAIL_LINES - 1) :], line]
+            tail.append(line)
             on_line(line)
     if process.returncode:
         raise CommandFailed(argv, process.returncode, tail)

@@ -41,10 +41,10 @@ class ParticipantHandler:
         """Validate and augment. Raises InputError that names file, line and remedy."""
         image = request.image_of(wid.fields.as_dict())
         name, content, root = self._found(image)
-        arch = names.arch(image["arch"]) if image.get("arch") else ""
+        text = kickstart.decode(content, name)
+        arch = names.arch(image["arch"]) if image.get("arch") else kickstart.header(text).arch
         tokens = kickstart.with_defaults(names.tokenmap(image.get("tokenmap")), arch=arch)
         read = kickstart.read(content, name, root=root, tokens=tokens)
-        text = kickstart.decode(content, name)
         if _INCLUDES.search(text):
             # The worker has no directory to include from: the file travels whole.
             text = read.text

@@ -91,9 +91,6 @@ def command(ks: Path, json_wanted: bool, quiet: bool, verbose: bool, **given: An
     # All that can be refused is refused before the spool hears of the job.
     checker.handle_wi(built)
     asked, made = workitem.fields.image, built.fields.image
-    machine = platform.machine()
-    for name, default in (("arch", _MACHINES.get(machine, machine)), ("image_type", "fs")):
-        asked[name] = made[name] = made[name] or default
     builder.check(built)
     recorder.handle_wi(workitem)
     made.image_id, made.prefix = asked.image_id, asked.prefix
@@ -115,12 +112,13 @@ def _image(ks: Path, given: dict[str, Any]) -> dict[str, Any]:
     text = kickstart.decode(content, ks.name)
     if not text.strip():
         raise InputError(f"kickstart {ks} is empty", "docs/kickstart.md says what one looks like")
+    header, machine = kickstart.header(text), platform.machine()
     return {
         "kickstart": text,
         "kickstart_name": ks.name,
         "name": given["name"] or _name(ks),
-        "arch": given["arch"],
-        "image_type": given["image_type"],
+        "arch": given["arch"] or header.arch or _MACHINES.get(machine, machine),
+        "image_type": given["image_type"] or header.image_type or "fs",
         "prefix": given["prefix"] or "requests",
         "tokenmap": given["tokenmap"],
         "extra_repos": list(given["extra_repo"]),

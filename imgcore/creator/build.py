@@ -7,6 +7,7 @@ each names its line in the same way. Secrets that the plan holds never pass `say
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import time
 from collections.abc import Callable
@@ -62,9 +63,14 @@ class Build:
 
     def hide(self, text: str) -> str:
         """`text` without the passwords of repositories and proxies."""
-        for secret in _secrets(self.plan):
+        for secret in self._hidden:
             text = text.replace(secret, "***")
         return text
+
+    @functools.cached_property
+    def _hidden(self) -> frozenset[str]:
+        # Once: a script can say many thousand lines.
+        return frozenset(_secrets(self.plan))
 
     def environment(self) -> dict[str, str]:
         """What commands of the build itself get: nothing of the caller's."""

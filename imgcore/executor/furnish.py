@@ -7,6 +7,7 @@ Called in a mount namespace that nobody else is in. All scratch is one file syst
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -52,6 +53,9 @@ def furnish(
         _give(stage / name, owner)
     _give(stage, owner)
     (stage / "tmp").chmod(0o1777)
+    # Where /var/lock leads to.
+    Path(_STAGE, "lock").mkdir()
+    Path(_STAGE, "lock").chmod(0o1777)
     for directory, content in files.items():
         for name, text in content.items():
             target = stage / directory / name
@@ -74,6 +78,8 @@ def furnish(
     if Path("/var/tmp").is_dir():
         kernel.bind(f"{PLACE}/tmp", "/var/tmp")
     if own_paths:
+        _make_writable("/etc", "/var")
+        _make_full_dev()
         for index, (path, _) in enumerate(readable):
             if path.startswith(_COVERED):
                 Path(path).mkdir(parents=True)
@@ -91,6 +97,37 @@ def enter(*, minimal_dev: bool) -> None:
     for name in ("proc", "sys", "dev"):
         Path(tree, name).mkdir(mode=0o755)
         kernel.bind(f"/{name}", f"{tree}/{name}", recursive=True)
+
+
+def _make_writable(*directories: str) -> None:
+    """Let a tool of the field write there (locks, udev rules, caches); what it writes goes with the scratch."""
+    for directory in directories:
+        own = Path(PLACE, "written", directory.strip("/"))
+        for name in ("upper", "work"):
+            (own / name).mkdir(parents=True)
+        kernel.mount("overlay", directory, f"lowerdir={directory},upperdir={own}/upper,workdir={own}/work")
+    # The overlay hides what was mounted below it.
+    if Path("/var/tmp").is_dir():
+        kernel.bind(f"{PLACE}/tmp", "/var/tmp")
+
+
+def _make_full_dev() -> None:
+    """A /dev with the machine's nodes, in which a tool that must be root can make more that only it sees."""
+    kernel.mount("tmpfs", f"{PLACE}/dev", "size=1m,mode=755", devices=True)
+    for each in Path("/dev").iterdir():
+        status, target = each.lstat(), Path(PLACE, "dev", each.name)
+        if stat.S_ISLNK(status.st_mode):
+            target.symlink_to(each.readlink())
+        elif stat.S_ISBLK(status.st_mode) or stat.S_ISCHR(status.st_mode):
+            os.mknod(target, status.st_mode, status.st_rdev)
+    for name in ("pts", "shm", "mapper"):
+        Path(PLACE, "dev", name).mkdir()
+    if Path("/dev/mapper/control").exists():
+        status = Path("/dev/mapper/control").stat()
+        os.mknod(f"{PLACE}/dev/mapper/control", status.st_mode, status.st_rdev)
+    kernel.mount("devpts", f"{PLACE}/dev/pts", "newinstance,ptmxmode=0666,mode=620", devices=True)
+    kernel.mount("tmpfs", f"{PLACE}/dev/shm", "mode=1777")
+    kernel.bind(f"{PLACE}/dev", "/dev", recursive=True)
 
 
 def _make_dev(target: str) -> None:

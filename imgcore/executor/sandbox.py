@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from imgcore.executor import code, frames, furnish, guard, identity, kernel, scratch
+from imgcore.executor import code, devices, frames, furnish, guard, identity, kernel, scratch
 
 __all__ = ["main"]
 
@@ -150,11 +150,14 @@ def _run(request: argparse.Namespace, writer: frames.Writer, *, door: bool) -> i
         kernel.drop_from_bounding_set(_CAPABILITIES)
     else:
         _enter_user_namespace(inner, kernel.NEW_MOUNTS | kernel.NEW_PIDS | kernel.NEW_IPC | kernel.NEW_UTS)
+    loops = devices.loops()
     first = os.fork()
     if first == 0:
         _first_process(opened.command, request, writer, privileged=privileged)
     os.close(0)
     os.waitpid(first, 0)
+    if privileged:
+        devices.release(Path(furnish.PLACE).stat().st_dev, loops)
     return 0
 
 

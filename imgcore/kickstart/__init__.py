@@ -12,7 +12,7 @@ from imgcore.kickstart.decode import MOST_BYTES, decode
 from imgcore.kickstart.mistakes import KickstartError, Mistake, Place
 from imgcore.kickstart.model import Kickstart
 from imgcore.kickstart.plan import plan
-from imgcore.kickstart.read import read
+from imgcore.kickstart.read import header, read
 from imgcore.kickstart.redact import redact
 from imgcore.kickstart.tokens import with_defaults
 
@@ -24,6 +24,7 @@ __all__ = [
     "Place",
     "augment",
     "decode",
+    "header",
     "plan",
     "read",
     "redact",

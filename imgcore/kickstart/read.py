@@ -16,7 +16,7 @@ from imgcore.errors import InputError
 from imgcore.kickstart import include, sections
 from imgcore.kickstart.decode import decode
 from imgcore.kickstart.dialect import NotUnderstood, Reader
-from imgcore.kickstart.document import INCLUDES, SCRIPTS, SECTIONS, Line, roles
+from imgcore.kickstart.document import INCLUDES, SCRIPTS, SECTIONS, Line, lines_of, roles
 from imgcore.kickstart.mistakes import KickstartError, Notes, TooMany, nearest, shown
 from imgcore.kickstart.model import (
     Command,
@@ -29,7 +29,7 @@ from imgcore.kickstart.model import (
 )
 from imgcore.kickstart.tokens import replacer, unresolved
 
-__all__ = ["read"]
+__all__ = ["header", "read"]
 
 MOST_COMMANDS = 5000
 LONGEST_COMMAND = 65536
@@ -53,6 +53,11 @@ def read(
     if root is None:
         return _read_alone(text, name, tuple(sorted(known.items())))
     return _read(text, name, root, known)
+
+
+def header(text: str) -> Header:
+    """What a kickstart's first lines say of type and architecture, which its tokens can depend on."""
+    return _Reading("", Notes())._header(lines_of(text, ""))
 
 
 # What includes nothing is the same each time, and is asked for three times: by `build_ks`, to check and to build.

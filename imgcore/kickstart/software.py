@@ -66,9 +66,9 @@ def _repository(check: Checker) -> Repository | None:
     key = str(check.value("gpgkey") or "")
     repository = Repository(
         name=name,
-        url=_located(check.text("repository URL", url)),
+        url=check.text("repository URL", _located(url)),
         # dnf tells a metalink from a mirror list by its URL.
-        mirrorlist=_located(check.text("repository URL", mirrors or metalink)),
+        mirrorlist=check.text("repository URL", _located(mirrors or metalink)),
         cost=_optional(check, "cost", 0, 2**31 - 1),
         priority=_optional(check, "priority", 0, 2**31 - 1),
         include=_globs(check, "includepkgs"),

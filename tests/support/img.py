@@ -97,7 +97,7 @@ class Home:
     def build(self, kickstart: Path, *options: str | Path, **how: Any) -> dict[str, Any]:
         """Build it with `--json`; the record. Fails where there is no image."""
         done = self.img("build", kickstart, "--json", *options, **how)
-        assert done.code == 0, f"img build ended with {done.code}:\n{done.err}\n{done.out}"
+        assert done.code == 0, f"img build ended with {done.code}:\n{done.err}"
         return done.record
 
     def records(self) -> list[dict[str, Any]]:

@@ -209,7 +209,7 @@ def test_scratch_can_be_on_disk_limited_and_gone_with_the_job(place: Path) -> No
         said = sandboxes.run(command, place / "cache", "--scratch=disk", f"--disk={32 << 20}")
     assert said.lines[0] == "ext2/ext3"
     assert "No space left on device" in said.lines[1]
-    assert said.lines[2:] == ["imager"]
+    assert said.lines[2:] == ["imager", "lock"]
     assert said.files["a"] == (4, {0: b"out\n"})
 
 

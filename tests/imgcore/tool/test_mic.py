@@ -92,6 +92,14 @@ def test_what_mic_ignored_is_a_warning_of_the_job(build: Any) -> None:
 
 
 @pytest.mark.real
+def test_what_mic_leaves_behind_goes_with_the_job(build: Any) -> None:
+    job = build("# fail: stray\n")
+    assert job.status is Status.DONE, job.error
+    for place in ("/etc/udev/rules.d/80-imager-test.rules", "/var/lock/imager-test.lock", "/dev/loop90"):
+        assert not Path(place).exists()
+
+
+@pytest.mark.real
 def test_a_time_out_or_cancel_of_mic_leaves_nothing(build: Any) -> None:
     assert build("# fail: hang\n", timeout=1).error_cause == "time-out"
     stop = threading.Event()
