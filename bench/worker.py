@@ -8,7 +8,7 @@
            limits, samples, SHA-256 of each artifact, everything synced to the disk and put in place
   command  `img build` as a process of its own, the start of Python included (told, without a target)
 
-Two jobs: the example (a raw image, its scripts and boot loader), and one that says many lines and leaves a large file.
+Two jobs: the example (raw, with scripts and boot loader), and one that says many lines and leaves a large file.
 Ends with 1 if the worker adds more than 5 % and more than 0.5 s. What the disk costs is told by `copied`: the bare
 tool, and then its files copied to the same disk and synced.
 """

@@ -7,10 +7,12 @@ a file on the job's own scratch file system. Reference: loop(4). A leaf: standar
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import struct
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -18,6 +20,7 @@ __all__ = ["loops", "release"]
 
 _LOOP_GET_STATUS64, _LOOP_CLR_FD, _LOOP_CTL_REMOVE = 0x4C05, 0x4C01, 0x4C81
 _LOOP_INFO_BYTES = 232
+_TRIES, _PAUSE_SECONDS = 40, 0.05
 _BLOCK = Path("/sys/block")
 
 
@@ -51,12 +54,23 @@ def release(
                 os.close(device)
             freed.append(loop.name)
     for name in sorted(set(freed) - before):
-        with contextlib.suppress(OSError):
-            control = os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC)
+        _remove(int(name.removeprefix("loop")))
+
+
+def _remove(number: int) -> None:
+    """Take a free loop device away; the kernel may still be unmounting what was on it."""
+    control = os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        for _ in range(_TRIES):
             try:
-                fcntl.ioctl(control, _LOOP_CTL_REMOVE, int(name.removeprefix("loop")))
-            finally:
-                os.close(control)
+                fcntl.ioctl(control, _LOOP_CTL_REMOVE, number)
+                return
+            except OSError as error:
+                if error.errno != errno.EBUSY:
+                    return
+            time.sleep(_PAUSE_SECONDS)
+    finally:
+        os.close(control)
 
 
 def _made_of(loop: str) -> int:

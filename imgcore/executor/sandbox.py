@@ -260,6 +260,9 @@ def _first_process(
     try:
         kernel.die_with_parent(signal.SIGKILL)
         os.setsid()
+        if privileged:
+            # What the tool mounts ends with it, before its devices are freed.
+            kernel.unshare(kernel.NEW_MOUNTS)
         furnish.enter(minimal_dev=not privileged)
         _Keeper(command, request, writer, patient=privileged).run()
         status = 0
