@@ -65,7 +65,7 @@ class _File:
             self._at += written
             view = view[written:]
         if self._at - self._asked >= _EARLY_BYTES:
-            # This has the kernel begin to write what is behind us, while more comes: `publish` waits for the rest only.
+            # This has the kernel begin to write what came, while more comes: `publish` waits for the rest only.
             os.posix_fadvise(self.descriptor, self._asked, self._at - self._asked, os.POSIX_FADV_DONTNEED)
             self._asked = self._at
 

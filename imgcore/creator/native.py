@@ -7,6 +7,8 @@ that does not install packages works (and is tested) without them.
 from __future__ import annotations
 
 import importlib
+import sys
+import types
 from typing import Any
 
 from imgcore.errors import BuildError
@@ -14,10 +16,14 @@ from imgcore.errors import BuildError
 __all__ = ["library"]
 
 _PACKAGES = {"dnf": "dnf", "hawkey": "python3-hawkey", "libdnf": "python3-libdnf", "rpm": "python3-rpm"}
+_NO_GPG = types.ModuleType("gpg")
+vars(_NO_GPG).update(Context=None, Data=None)
 
 
 def library(name: str) -> Any:
     """The module `name` (dnf, rpm, dnf.comps, …). Raises BuildError where it is not installed."""
+    # dnf would load it, for a fifth of its own time, to import keys; signatures.py does that with rpmkeys.
+    sys.modules.setdefault("gpg", _NO_GPG)
     try:
         return importlib.import_module(name)
     except ImportError as error:

@@ -52,8 +52,8 @@ def of_caller() -> Range:
 def map_process(pid: int, ids: Range) -> None:
     """Give the user namespace of process `pid` its ids; to be called from outside of it. Raises OSError."""
     if ids.privileged:
-        _write(pid, "uid_map", f"0 {ids.first} {ids.count}")
-        _write(pid, "gid_map", f"0 {ids.first_group} {ids.count}")
+        _write(pid, "uid_map", _map(ids.first, ids.rest, ids.count))
+        _write(pid, "gid_map", _map(ids.first_group, ids.rest_group, ids.count))
     elif ids.count == 1:
         _write(pid, "uid_map", f"0 {ids.first} 1")
         _write(pid, "setgroups", "deny")
@@ -73,6 +73,12 @@ def map_process(pid: int, ids: Range) -> None:
             )
             if done.returncode:
                 raise PermissionError(1, done.stderr.strip() or f"ended with {done.returncode}", program)
+
+
+def _map(first: int, rest: int, count: int) -> str:
+    # Two lines also where one would do: the kernel refuses a line that spans two of the namespace above
+    # (user_namespaces(7)), and newuidmap has made two there.
+    return f"0 {first} 1\n" + (f"1 {rest} {count - 1}\n" if count > 1 else "")
 
 
 def _write(pid: int, name: str, text: str) -> None:

@@ -62,6 +62,8 @@ def main(argv: Sequence[str] | None = None, *, door: bool = False) -> int:
     writer = frames.Writer(os.dup(1))
     os.dup2(os.open(os.devnull, os.O_RDWR), 1)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    # Whoever starts us, what a job finds is the same: an image's own / is made here.
+    os.umask(0o022)
     try:
         request = _parser().parse_args(argv)
         return _run(request, writer, door=door)

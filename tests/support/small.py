@@ -14,14 +14,14 @@ _FILES: dict[str, Entry | str] = {
     "/proc": Entry(mode=0o555),
     "/root": Entry(mode=0o700),
     "/tmp": Entry(mode=0o1777),
-    "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\n",
-    "/etc/group": "root:x:0:\n",
+    "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\ndaemon:x:2:2:daemon:/:/bin/false\n",
+    "/etc/group": "root:x:0:\ndaemon:x:2:\n",
     "/etc/shadow": Entry("root:!:18000:0:99999:7:::\n", mode=0o600),
 }
 
 
 def repository(directory: Path) -> Path:
-    """Make the repository; everything in it belongs to root, so that a single user id is enough to build."""
+    """Make the repository; all but `owned` belongs to root, so that a single user id is enough to build."""
     packages = [
         Rpm("base", files=_FILES),
         Rpm(
@@ -35,6 +35,7 @@ def repository(directory: Path) -> Path:
         ),
         Rpm("app", requires=["shell"], files={"/usr/app": "app\n"}, scripts={"post": "echo set up > /etc/app"}),
         Rpm("extra", requires=["base"], files={"/usr/extra": "extra\n"}),
+        Rpm("owned", requires=["base"], files={"/var/owned": Entry("x\n", owner="daemon", group="daemon")}),
         Rpm("clash", conflicts=["app"]),
         Rpm("lonely", requires=["something-that-nobody-has"]),
         Rpm("refuses", requires=["shell"], scripts={"pre": "echo not here; exit 3"}),

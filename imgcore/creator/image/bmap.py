@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
+from html import escape
 from pathlib import Path
-from xml.sax.saxutils import escape
 
 from imgcore.creator.image import holes
 

@@ -15,6 +15,7 @@ import struct
 import subprocess
 import tempfile
 import zlib
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -69,7 +70,7 @@ def compressed(target: Path, method: str, epoch: int) -> Iterator[Sink]:
             yield file
 
 
-class _Pieces:
+class _Pieces(ABC):
     """Cuts what is written into pieces, has them compressed in threads and writes the results in order."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
@@ -91,8 +92,8 @@ class _Pieces:
             self._start(bytes(self._waiting))
         self._write_finished(0)
 
-    def task(self, piece: bytes) -> Callable[[], bytes]:
-        raise NotImplementedError
+    @abstractmethod
+    def task(self, piece: bytes) -> Callable[[], bytes]: ...
 
     def _start(self, piece: bytes) -> None:
         self._running.append(self.pool.submit(self.task(piece)))

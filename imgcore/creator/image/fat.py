@@ -31,7 +31,8 @@ def make(
 
     Raises CommandFailed with the tool's words where the content does not fit.
     """
-    argv = ["mkfs.vfat", "-i", serial, "-g", "255/63", "-h", str(offset // 512)]
+    # Before the serial number, which it would choose too: the label's entry has a time.
+    argv = ["mkfs.vfat", "--invariant", "-i", serial, "-g", "255/63", "-h", str(offset // 512)]
     argv += ["--offset", str(offset // 512)] if offset else []
     argv += ["-n", label] if label else []
     if esp and size >= 34 * _MIB:

@@ -6,7 +6,7 @@ enabled or disabled. An image without a firewall has none to disable; to enable 
 
 from __future__ import annotations
 
-from xml.sax.saxutils import quoteattr
+from html import escape
 
 from imgcore.creator.build import Build
 from imgcore.creator.plan import Firewall
@@ -37,12 +37,12 @@ def _firewalld(build: Build, tree: Tree, firewall: Firewall) -> None:
     for name in firewall.services:
         if not tree.has(f"/usr/lib/firewalld/services/{name}.xml", f"/etc/firewalld/services/{name}.xml"):
             build.refuse(firewall.line, f"firewalld does not know the service {name}", "give a --port instead")
-    entries = [f"  <service name={quoteattr(name)}/>" for name in firewall.services]
+    entries = [f'  <service name="{escape(name)}"/>' for name in firewall.services]
     for text in firewall.ports:
         port, _, protocol = text.partition(":")
-        entries.append(f"  <port port={quoteattr(port)} protocol={quoteattr(protocol or 'tcp')}/>")
+        entries.append(f'  <port port="{escape(port)}" protocol="{escape(protocol or "tcp")}"/>')
     _extend(tree, "public", entries)
-    _extend(tree, "trusted", [f"  <interface name={quoteattr(name)}/>" for name in firewall.trusted])
+    _extend(tree, "trusted", [f'  <interface name="{escape(name)}"/>' for name in firewall.trusted])
     services.enable(build, tree, "firewalld", firewall.line)
 
 

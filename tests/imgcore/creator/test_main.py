@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.imgcore.creator.packages.test_packages import failure, plan
 
 from imgcore.creator.main import main, workplace_below
 from imgcore.creator.plan import Attachment, Item, Password, Plan, Script, Services, System, User, UserGroup
 from imgcore.errors import parse
+from tests.imgcore.creator.packages.test_packages import failure, plan
 from tests.support.creator import EPOCH, Run, create, listing
 
 pytestmark = pytest.mark.real

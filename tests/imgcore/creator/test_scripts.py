@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.imgcore.creator.packages.test_packages import failure, plan
 
 from imgcore.creator.plan import Script
 from imgcore.creator.tree import Tree
+from tests.imgcore.creator.packages.test_packages import failure, plan
 from tests.support.creator import Run, create
 
 pytestmark = pytest.mark.real

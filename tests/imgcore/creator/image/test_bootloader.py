@@ -1,4 +1,4 @@
-"""Proves imgcore/creator/image/bootloader.py, grub.py, efi.py and kernels.py; that it boots is proved in test_image.py."""
+"""Proves bootloader.py, grub.py, efi.py and kernels.py of the image maker; that it boots is proved in test_image.py."""
 
 from __future__ import annotations
 

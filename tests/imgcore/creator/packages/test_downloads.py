@@ -4,10 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tests.imgcore.creator.packages.test_packages import failure
-from tests.imgcore.creator.packages.test_repositories import with_repositories
 
 from imgcore.creator.plan import Repository
+from tests.imgcore.creator.packages.test_packages import failure
+from tests.imgcore.creator.packages.test_repositories import with_repositories
 from tests.support.creator import create
 from tests.support.web import serve
 

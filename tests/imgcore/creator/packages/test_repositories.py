@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.imgcore.creator.packages.test_packages import failure, plan
 
 from imgcore.creator.packages.repositories import split_credentials
 from imgcore.creator.plan import Plan, Repository
+from tests.imgcore.creator.packages.test_packages import failure, plan
 from tests.support.creator import create
 from tests.support.rpms import Rpm, make_repository
 from tests.support.web import serve

@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.imgcore.creator.packages.test_packages import failure, plan
 
 from imgcore.creator.plan import Repository, Script
+from tests.imgcore.creator.packages.test_packages import failure, plan
 from tests.support.creator import create
 from tests.support.rpms import Entry, Rpm, make_repository
 

@@ -78,8 +78,10 @@ def test_a_user_gets_number_group_shell_and_a_home_from_the_skeleton(tmp_path: P
     assert {(path.stat().st_uid, path.stat().st_gid) for path in (home, home / ".profile")} == {(UID, GID)}
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files to any number")
-def test_a_user_without_a_number_gets_the_first_free_one(tmp_path: Path) -> None:
+def test_a_user_without_a_number_gets_the_first_free_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[tuple[int, int]] = []
+    # Only root may give a file to any number.
+    monkeypatch.setattr(os, "chown", lambda path, uid, gid, **options: given.append((uid, gid)))
     accounts = {
         "/etc/passwd": ACCOUNTS["/etc/passwd"] + "a:x:500:500::/:/bin/sh\n",
         "/etc/login.defs": "UID_MIN 500\n",
@@ -88,6 +90,7 @@ def test_a_user_without_a_number_gets_the_first_free_one(tmp_path: Path) -> None
     assert entry(tree, "/etc/passwd", "me")[2:4] == ["501", "501"]
     assert entry(tree, "/etc/passwd", "you")[2:] == ["502", "502", "", "/srv/you", "/bin/zsh"]
     assert entry(tree, "/etc/shadow", "me")[1] == "!!"
+    assert set(given) == {(501, 501), (502, 502)}
 
 
 def test_a_group_is_added_with_its_number_or_the_first_free_one(tmp_path: Path) -> None:

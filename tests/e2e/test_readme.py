@@ -1,0 +1,59 @@
+"""What the README tells a person to type works as it stands there."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support import example
+
+pytestmark = pytest.mark.real
+
+README = (example.CHECKOUT / "README.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^\$ (.+?)(?:\s+# .*)?$", README, re.MULTILINE)
+MAKE = [each for each in COMMANDS if each.startswith("make ")]
+IMG = [each for each in COMMANDS if each not in MAKE]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home directory with a kickstart device.ks in it."""
+    place = tmp_path_factory.mktemp("home")
+    text = (example.EXAMPLE / "tiny.ks").read_text(encoding="utf-8").replace("@REPO@", example.repository())
+    (place / "device.ks").write_text(text.replace("@GREETING@", "hello"), encoding="utf-8")
+    (place / ".venv").symlink_to(example.CHECKOUT / ".venv")
+    return place
+
+
+def test_there_is_something_to_type() -> None:
+    assert len(MAKE) >= 3
+    assert len(IMG) >= 5
+
+
+@pytest.mark.parametrize("command", IMG)
+def test_a_command_of_the_readme_works(command: str, home: Path) -> None:
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8"}
+    done = subprocess.run(
+        shlex.split(command), cwd=home, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", MAKE)
+def test_a_target_of_the_readme_is_one(command: str) -> None:
+    done = subprocess.run(
+        ["make", "--dry-run", *command.split()[1:]],
+        cwd=example.CHECKOUT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_page_that_is_linked_is_there() -> None:
+    for page in (example.CHECKOUT / "README.md", *(example.CHECKOUT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
