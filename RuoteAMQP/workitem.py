@@ -1,94 +1,34 @@
 """A workitem: the JSON that walks through a process, and comfortable access to its fields.
 
-Whatever a workitem holds that nobody here knows of is kept as it came. The names are those that
-participants of the field use.
+Whatever a workitem holds that nobody here knows of is kept as it came: order of keys, unusual Unicode, and
+numbers that a float cannot hold (they are read as Decimal). What the engine would drop is never written: NaN is
+refused, and an error always gets a shape that the engine survives. The names are those that participants of the
+field use.
 """
 
 from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator, Mapping, MutableMapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["DictAttrProxy", "FlowExpressionId", "Workitem"]
+from RuoteAMQP import wire
+from RuoteAMQP.proxy import DictAttrProxy, FlowExpressionId, wrapped
 
+__all__ = ["DictAttrProxy", "FlowExpressionId", "Workitem", "remote_error"]
 
-class DictAttrProxy(MutableMapping[str, Any]):
-    """A dictionary whose keys are attributes too; a key that is not there reads as None.
-
-    A view, not a copy: changes go to the dictionary that it was made of.
-    """
-
-    _content: dict[str, Any]
-
-    def __init__(self, content: dict[str, Any] | None = None) -> None:
-        object.__setattr__(self, "_content", {} if content is None else content)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name.endswith("__"):
-            # Python's own protocols (copy, pickle) ask for such names and must hear that they are absent,
-            # but for those that the engine's fields have.
-            if name in self._content:
-                return _wrapped(self._content[name])
-            raise AttributeError(name)
-        return _wrapped(self._content.get(name))
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        self[name] = value
-
-    def __delattr__(self, name: str) -> None:
-        self._content.pop(name, None)
-
-    def __getitem__(self, name: str) -> Any:
-        return _wrapped(self._content[name])
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        self._content[name] = value.as_dict() if isinstance(value, DictAttrProxy) else value
-
-    def __delitem__(self, name: str) -> None:
-        del self._content[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._content)
-
-    def __len__(self) -> int:
-        return len(self._content)
-
-    def __repr__(self) -> str:
-        return f"DictAttrProxy({self._content!r})"
-
-    def as_dict(self) -> dict[str, Any]:
-        """The dictionary itself."""
-        return self._content
-
-
-def _wrapped(value: Any) -> Any:
-    return DictAttrProxy(value) if isinstance(value, dict) else value
-
-
-@dataclass(frozen=True)
-class FlowExpressionId:
-    """Which step of which process: `wfid` names the process, `expid` the step, `subid` this run of it."""
-
-    wfid: str = ""
-    subid: str = ""
-    expid: str = ""
-    engine_id: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.wfid}!{self.subid}!{self.expid}"
+# Any other class name could be unknown to the engine, which then drops the reply: the process would hang for ever.
+_RUBY_CLASSES = frozenset(("RuntimeError", "StandardError", "ArgumentError", "IOError", "TypeError"))
 
 
 class Workitem:
     """One workitem. Raises ValueError for text that is not a JSON object."""
 
     def __init__(self, content: str | bytes | Mapping[str, Any]) -> None:
-        if isinstance(content, Mapping):
-            decoded: Any = copy.deepcopy(dict(content))
-        else:
-            decoded = json.loads(content)
+        if isinstance(content, DictAttrProxy):
+            content = content.as_dict()
+        decoded = copy.deepcopy(dict(content)) if isinstance(content, Mapping) else wire.decode(content)
         if not isinstance(decoded, dict):
             raise ValueError(f"a workitem is a JSON object, not {type(decoded).__name__}")
         self._content: dict[str, Any] = decoded
@@ -100,10 +40,15 @@ class Workitem:
             self._content["fields"] = {}
         return DictAttrProxy(self._content["fields"])
 
+    @fields.setter
+    def fields(self, value: Mapping[str, Any]) -> None:
+        self._content["fields"] = value.as_dict() if isinstance(value, DictAttrProxy) else dict(value)
+
     @property
     def params(self) -> DictAttrProxy:
         """The attributes of the step in the process definition."""
-        params = self.fields.as_dict().get("params")
+        fields = self._content.get("fields")
+        params = fields.get("params") if isinstance(fields, dict) else None
         return DictAttrProxy(params if isinstance(params, dict) else {})
 
     @property
@@ -117,8 +62,15 @@ class Workitem:
 
     @property
     def forget(self) -> bool:
-        """Whether the engine went on already and wants no reply."""
+        """Whether no reply is wanted. A handler that answers later itself sets it on what it was given."""
         return bool(self.params.as_dict().get("forget"))
+
+    @forget.setter
+    def forget(self, value: bool) -> None:
+        fields = self.fields.as_dict()
+        if not isinstance(fields.get("params"), dict):
+            fields["params"] = {}
+        fields["params"]["forget"] = value
 
     @property
     def fei(self) -> FlowExpressionId:
@@ -133,18 +85,60 @@ class Workitem:
         return self.fei.wfid
 
     @property
+    def sid(self) -> str:
+        """The step's identity as the engine's storage writes it."""
+        return self.fei.to_storage_id()
+
+    @property
     def participant_name(self) -> str:
         """The name by which the process called."""
         return str(self._content.get("participant_name") or "")
 
     @property
+    def wf_name(self) -> str:
+        """The name of the process definition."""
+        return str(self._content.get("wf_name") or "")
+
+    @property
+    def dispatched_at(self) -> Any:
+        """When the engine sent the workitem."""
+        return self.lookup("dispatched_at")
+
+    @property
+    def timed_out(self) -> Any:
+        """What tells that an earlier step timed out, or None."""
+        fields = self._content.get("fields")
+        return wrapped(fields.get("__timed_out__")) if isinstance(fields, dict) else None
+
+    @property
+    def is_cancel(self) -> bool:
+        """Whether this is no workitem but the engine's word that a step is cancelled (it has no fields)."""
+        return bool(self._content.get("cancel")) and "fields" not in self._content
+
+    @property
     def error(self) -> Any:
-        """The error that the reply tells the engine, or None."""
+        """The error that the reply tells the engine, or None. Set a text, an exception or a dictionary."""
         return self._content.get("error")
 
     @error.setter
     def error(self, value: Any) -> None:
-        self._content["error"] = value
+        if value is None:
+            self._content.pop("error", None)
+        else:
+            self._content["error"] = remote_error(value, trace=self._content.get("trace"))
+
+    @property
+    def trace(self) -> Any:
+        """The lines that say where the error arose, or None."""
+        error = self._content.get("error")
+        return error.get("trace") if isinstance(error, dict) else self._content.get("trace")
+
+    @trace.setter
+    def trace(self, value: Iterable[str]) -> None:
+        if self._content.get("error") is None:
+            self._content["trace"] = _lines(value)
+        else:
+            self._content["error"] = {**remote_error(self._content["error"]), "trace": _lines(value)}
 
     def lookup(self, path: str) -> Any:
         """The field at a dotted path, or None."""
@@ -156,7 +150,7 @@ class Workitem:
                 found = found[int(part)]
             else:
                 return None
-        return _wrapped(found)
+        return wrapped(found)
 
     def set_field(self, path: str, value: Any) -> None:
         """Set the field at a dotted path; dictionaries on the way are made."""
@@ -173,9 +167,46 @@ class Workitem:
         return self._content
 
     def dump(self) -> str:
-        """The whole workitem as JSON text."""
-        return json.dumps(self._content, ensure_ascii=False)
+        """The whole workitem as JSON text. Raises ValueError or TypeError for what JSON cannot hold."""
+        return wire.dumps(self._content)
+
+    def encode(self) -> bytes:
+        """The whole workitem as a message's body, the error in a shape that the engine survives."""
+        content = self._content
+        if content.get("error") is not None:
+            content = {**content, "error": remote_error(content["error"], trace=content.get("trace"))}
+        return wire.encode(content)
 
     def dup(self) -> Workitem:
         """A deep copy."""
         return Workitem(self._content)
+
+
+def remote_error(value: Any, trace: Any = None) -> dict[str, Any]:
+    """An error as the engine survives it, made of a text, an exception, or a dictionary of whatever shape."""
+    if isinstance(value, BaseException):
+        text = str(value)
+        message = f"{type(value).__name__}: {text}" if text else type(value).__name__
+        return {"class": "RuntimeError", "message": message, "trace": wire.ruby_trace(value) or _lines(trace)}
+    if isinstance(value, Mapping):
+        kind, message = value.get("class"), value.get("message")
+        if message is None:
+            message = json.dumps(dict(value), default=str)
+        elif kind not in _RUBY_CLASSES and kind and isinstance(kind, str) and "Remote" not in kind:
+            # The class would be lost otherwise.
+            message = f"{kind}: {message}"
+        return {
+            **value,
+            "class": kind if kind in _RUBY_CLASSES else "RuntimeError",
+            "message": str(message),
+            "trace": _lines(value.get("trace") or trace),
+        }
+    return {"class": "RuntimeError", "message": str(value), "trace": _lines(trace)}
+
+
+def _lines(trace: Any) -> list[str]:
+    if trace is None:
+        return []
+    if isinstance(trace, str):
+        return trace.splitlines()
+    return [str(line) for line in trace] if isinstance(trace, Iterable) else [str(trace)]

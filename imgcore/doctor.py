@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imgcore.config import Config
-from imgcore.executor.choose import user_namespaces_work
+from imgcore.executor.choose import root_may_mount, user_namespaces_work
 from imgcore.executor.identity import of_caller
 from imgcore.executor.local import DOOR, can_pass_the_door
 
@@ -56,14 +56,16 @@ def can_build(checks: list[Check]) -> bool:
 
 def _where(config: Config) -> Iterator[Check]:
     root = os.geteuid() == 0
-    namespaces = root or user_namespaces_work()
+    namespaces = root_may_mount() if root else user_namespaces_work()
     door = not root and can_pass_the_door()
     ids = of_caller()
     if config.executor in ("auto", "direct"):
-        detail = (
-            "as root" if root else "in a user namespace" if namespaces else "the kernel refuses user namespaces here"
-        )
-        remedy = "" if namespaces else "use --executor sudo (`make door`), or build as root"
+        if root:
+            detail = "as root" if namespaces else "root may not make mounts here, as in many containers"
+            remedy = "" if namespaces else "give the container the capability SYS_ADMIN, or build outside of it"
+        else:
+            detail = "in a user namespace" if namespaces else "the kernel refuses user namespaces here"
+            remedy = "" if namespaces else "use --executor sudo (`make door`), or build as root"
         yield Check("executor direct", namespaces, detail, remedy, needed=not door)
         if not root and namespaces:
             yield Check(

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import click
 
 from imgcore import __version__
-from imgcore.buildlog import printable
+from imgcore.cli.terminal import note
 from imgcore.errors import ImagerError
 
 __all__ = ["group", "main"]
@@ -36,7 +36,7 @@ class _Lazy(click.Group):
         return found
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Lazy, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="img")
 def group() -> None:
     """Make operating-system images from kickstart files.
@@ -49,6 +49,7 @@ def group() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `img` and leave the process with its exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    _open_standard_files()
     try:
         code = group.main(args=given, prog_name="img", standalone_mode=False)
         sys.stdout.flush()
@@ -80,6 +81,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(1)
 
 
+def _open_standard_files() -> None:
+    """See to it that 0, 1 and 2 are open, so that no file of ours gets a number that somebody prints to."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        continue
+    os.close(descriptor)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+
+
 def _drop_output() -> None:
     """What is still to be written goes nowhere."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -90,4 +100,4 @@ def _cut(text: str) -> str:
 
 
 def _complain(text: str) -> None:
-    click.echo(f"img: {printable(' '.join(text.split()))}", err=True)
+    note(f"img: {' '.join(text.split())}")

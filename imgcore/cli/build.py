@@ -16,7 +16,7 @@ import click
 
 from imgcore import kickstart, names
 from imgcore.cli import options
-from imgcore.cli.terminal import shown
+from imgcore.cli.terminal import note, shown
 from imgcore.config import Config, parse_duration
 from imgcore.errors import ImagerError, InputError
 from imgcore.job import Job, Status, to_json
@@ -190,12 +190,12 @@ def _epoch() -> int:
 
 def _tell(job: Job, config: Config) -> None:
     if job.status is not Status.DONE:
-        click.echo(f"{job.status}: log in {Spool(config.spool).log(job.image_id)}", err=True)
+        note(f"{job.status}: log in {Spool(config.spool).log(job.image_id)}")
         return
     for artifact in job.artifacts:
         click.echo(f"{artifact['size']:>12,}  {Path(job.directory, artifact['name'])}")
     seconds = job.resources.get("wall_seconds", 0.0)
-    click.echo(f"{job.image_id}: {job.package_count} packages, {seconds:.1f} s", err=True)
+    note(f"{job.image_id}: {job.package_count} packages, {seconds:.1f} s")
 
 
 class _Interrupts:

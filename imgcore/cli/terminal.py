@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -12,7 +14,7 @@ import click
 from imgcore.buildlog import printable
 from imgcore.progress import Observer, Progress
 
-__all__ = ["Nothing", "Shown", "shown"]
+__all__ = ["Nothing", "Shown", "note", "shown"]
 
 
 class Shown(Observer, Protocol):
@@ -32,11 +34,24 @@ def shown(*, quiet: bool, verbose: bool) -> Shown:
     if quiet:
         return Nothing()
     if not sys.stderr.isatty():
-        return _Lines(verbose)
+        return _Forgiving(_Lines(verbose))
     # Only now: loading it takes as long as a fifth of the command's start.
     from imgcore.cli.bar import Bar
 
-    return Bar(verbose)
+    return _Forgiving(Bar(verbose))
+
+
+def note(text: str) -> None:
+    """One line on standard error, where somebody can still read it."""
+    try:
+        click.echo(printable(text), err=True)
+    except OSError:
+        _give_up()
+
+
+def _give_up() -> None:
+    """Nobody can read standard error any more; what is still in its buffer must not be an error at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), 2)
 
 
 class Nothing:
@@ -55,6 +70,35 @@ class Nothing:
 
     def log(self, line: str) -> None:
         """Ignore it."""
+
+
+class _Forgiving(Nothing):
+    """Shows as `shown` does, until that fails: a build does not end because nobody can look at it any more."""
+
+    def __init__(self, shown: Shown) -> None:
+        self._shown = shown
+
+    def __enter__(self) -> Self:
+        self._try(self._shown.__enter__)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._try(lambda: self._shown.__exit__(kind, error, trace))
+
+    def progress(self, progress: Progress) -> None:
+        self._try(lambda: self._shown.progress(progress))
+
+    def log(self, line: str) -> None:
+        self._try(lambda: self._shown.log(line))
+
+    def _try(self, show: Callable[[], object]) -> None:
+        try:
+            show()
+        except OSError:  # the pipe's reader has gone, the terminal was closed, the disk is full
+            self._shown = Nothing()
+            _give_up()
 
 
 class _Lines(Nothing):

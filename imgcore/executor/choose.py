@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 
 from imgcore.config import Config
 from imgcore.executor import Executor, kernel
 from imgcore.executor.local import can_pass_the_door, direct, sudo
 
-__all__ = ["executor", "user_namespaces_work"]
+__all__ = ["executor", "root_may_mount", "user_namespaces_work"]
 
 
 def executor(config: Config) -> Executor:
@@ -23,11 +24,20 @@ def executor(config: Config) -> Executor:
 
 def user_namespaces_work() -> bool:
     """Whether the kernel gives this process a user namespace; tried in a child that ends at once."""
+    return _works(kernel.NEW_USER | kernel.NEW_MOUNTS | kernel.NEW_PIDS, kernel.read_only_everywhere)
+
+
+def root_may_mount() -> bool:
+    """Whether this process, which is root, may make mounts (in a container it often may not); tried likewise."""
+    return _works(kernel.NEW_MOUNTS, kernel.move_to_own_root)
+
+
+def _works(namespaces: int, then: Callable[[], None]) -> bool:
     child = os.fork()
     if child == 0:
         try:
-            kernel.unshare(kernel.NEW_USER | kernel.NEW_MOUNTS | kernel.NEW_PIDS)
-            kernel.read_only_everywhere()
+            kernel.unshare(namespaces)
+            then()
             os._exit(0)
         except OSError:
             os._exit(1)

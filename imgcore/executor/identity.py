@@ -40,8 +40,12 @@ def of_caller() -> Range:
     """The ids that whoever runs this process may give away."""
     uid, gid = os.geteuid(), os.getegid()
     if uid == 0:
-        first = FIRST_OF_ROOT
-        return Range(first, first, first + 1, first + 1, IDS_OF_ROOT, True)
+        first, last = FIRST_OF_ROOT, FIRST_OF_ROOT + IDS_OF_ROOT - 1
+        if _reach("uid_map", first) >= last and _reach("gid_map", first) >= last:
+            return Range(first, first, first + 1, first + 1, IDS_OF_ROOT, True)
+        # Root of a container without ids to spare: as for a user, the sandbox's root is the caller.
+        count = min(_reach("uid_map", 1), _reach("gid_map", 1), IDS_OF_ROOT - 1)
+        return Range(0, 0, 1, 1, 1 + count, True)
     users = _granted(Path("/etc/subuid"), uid)
     groups = _granted(Path("/etc/subgid"), uid)
     if users is None or groups is None or not any(Path(d, "newuidmap").exists() for d in ("/usr/bin", "/bin")):
@@ -73,6 +77,15 @@ def map_process(pid: int, ids: Range) -> None:
             )
             if done.returncode:
                 raise PermissionError(1, done.stderr.strip() or f"ended with {done.returncode}", program)
+
+
+def _reach(name: str, first: int) -> int:
+    """The last id, from `first` on without a gap, that exists in our user namespace; 0 where `first` does not."""
+    for line in Path("/proc/self", name).read_text(encoding="ascii").splitlines():
+        start, _, count = map(int, line.split())
+        if start <= first < start + count:
+            return start + count - 1
+    return 0
 
 
 def _map(first: int, rest: int, count: int) -> str:

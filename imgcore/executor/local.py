@@ -179,7 +179,9 @@ class SandboxExecutor:
             return Outcome(1, stopped_by=watch.stopped_by)
         raise end or BuildError(
             f"the {self.name} sandbox ended unexpectedly" + (f": {complaint}" if complaint else ""),
-            "`img doctor` looks for the reason",
+            "`make door` lets a user in; `img doctor` looks for the reason"
+            if self.name == "sudo"
+            else "`img doctor` looks for the reason",
             "sandbox",
         )
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import os
 import resource
 import selectors
@@ -129,7 +130,13 @@ def _run(request: argparse.Namespace, writer: frames.Writer, *, door: bool) -> i
     if as_root:
         inner = _Mapper(ids)
         # Before anything is opened: what is bound later must lie in this mount namespace.
-        kernel.unshare(kernel.NEW_MOUNTS | kernel.NEW_IPC | kernel.NEW_UTS)
+        try:
+            kernel.unshare(kernel.NEW_MOUNTS | kernel.NEW_IPC | kernel.NEW_UTS)
+        except PermissionError as error:
+            raise _Broken(
+                "root may not make mounts here, as in a container without the capability SYS_ADMIN",
+                "give it that capability, or build outside of the container",
+            ) from error
         kernel.move_to_own_root()
     else:
         _enter_user_namespace(_Mapper(ids), kernel.NEW_MOUNTS)
@@ -196,8 +203,10 @@ def _enter_user_namespace(mapper: _Mapper, others: int) -> None:
     try:
         kernel.unshare(kernel.NEW_USER | others)
     except OSError as error:
+        # No space: that is how the kernel says it (unshare(2)).
+        reason = "user.max_user_namespaces is reached" if error.errno == errno.ENOSPC else error.strerror
         raise _Broken(
-            f"this machine does not allow user namespaces here: {error.strerror}",
+            f"this machine does not allow user namespaces here: {reason}",
             "choose --executor sudo, or be root; `img doctor` says more",
         ) from error
     failure = mapper.map()

@@ -34,10 +34,15 @@ class Person:
     uid: int = 0
     options: tuple[str, ...] = ()
     subordinate: bool = False
+    #: What the person is started by.
+    within: tuple[str, ...] = ()
 
 
 PEOPLE = {
     "root": Person(r"1 +2000000001 +65535"),
+    "root of a container": Person(
+        r"0 +0 +1", within=("unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "--mount-proc")
+    ),
     "somebody without a name and a range": Person(r"0 +0 +1", uid=STRANGER),
     "a user with a range": Person(r"1 +1 +65535", door.USER, door.UID, subordinate=True),
     "a user whom sudo lets through the door": Person(
@@ -83,6 +88,7 @@ class Shop:
             f"PYTHONPATH={self.place}/checkout:{self.place}/site", "PYTHONDONTWRITEBYTECODE=1",
             "/usr/bin/python3", "-c", _START, *arguments,
         ]  # fmt: skip
+        command = [*person.within, *command]
         if person.uid:
             command = [
                 "setpriv", f"--reuid={person.uid}", f"--regid={person.uid}", "--clear-groups", "--", *command,
@@ -137,7 +143,7 @@ def test_an_ordinary_user_gets_the_bytes_that_root_gets(
     log = shop.as_root(f"cat {made['directory']}/image.log")
     assert re.search(rf"  +{person.ids}$", log, re.MULTILINE), log
     assert made["executor"] == ("sudo" if person.options else "direct")
-    assert made["user"] == (person.name or str(person.uid))
+    assert made["user"] == (person.name or ("root" if person.within else str(person.uid)))
     if "owner" in what and not person.name:
         # With one id, no file can be given to a second one.
         assert made["error_cause"] == "sandbox"
@@ -146,15 +152,37 @@ def test_an_ordinary_user_gets_the_bytes_that_root_gets(
     else:
         assert digests(made) == of_root[what]
     # What is kept is the user's own, whoever built it.
-    owners = shop.as_root(f"find {shop.place}/homes/{person.uid} -printf '%u:%m %p\n'")
-    assert not re.search(r"^root:", owners, re.MULTILINE), owners
+    if person.uid:
+        owners = shop.as_root(f"find {shop.place}/homes/{person.uid} -printf '%u:%m %p\n'")
+        assert not re.search(r"^root:", owners, re.MULTILINE), owners
 
 
-def test_a_user_for_whom_nothing_works_is_told_what_to_choose(shop: Shop) -> None:
-    shop.write("image.ks", small.kickstart(f"file://{shop.place}/repositories/small"))
-    person = Person("", uid=STRANGER, options=("--executor=sudo",))
-    done = shop.build(person, "fs")
+def test_whom_sudo_does_not_let_in_is_told_how_to_get_in(shop: Shop) -> None:
+    made = record(shop.build(Person("", uid=STRANGER, options=("--executor=sudo",)), "fs"))
+    assert (made["status"], made["error_cause"]) == ("ERROR", "sandbox")
+    assert made["error"].startswith("the sudo sandbox ended unexpectedly: sudo: ")
+    assert "make door" in made["error_remedy"]
+
+
+def test_root_that_may_not_make_mounts_is_told_so_by_build_and_doctor(shop: Shop) -> None:
+    person = Person("", within=("setpriv", "--inh-caps=-all", "--bounding-set=-sys_admin"))
+    made = record(shop.build(person, "fs"))
+    assert (made["status"], made["error_cause"]) == ("ERROR", "sandbox")
+    assert "root may not make mounts here" in made["error"]
+    assert "give it that capability" in made["error_remedy"]
+    done = shop.img(person, "doctor")
     assert done.returncode == 1
-    made = record(done)
+    assert "MISSING executor direct: root may not make mounts here" in done.stdout
+
+
+def test_a_kernel_without_user_namespaces_is_told_with_what_to_choose(shop: Shop) -> None:
+    # The limit is that of a namespace of the test's own.
+    limit = 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"'
+    space = ("unshare", "--user", "--map-user=1", "--map-group=1", "--keep-caps", "sh", "-c", limit, "sh")
+    person = Person("", uid=STRANGER, within=(*space, "setpriv", "--ambient-caps=-all", "--inh-caps=-all", "--"))
+    done = shop.img(person, "doctor")
+    assert "executor direct: the kernel refuses user namespaces here" in done.stdout, done.stderr
+    made = record(shop.build(person, "fs"))
     assert made["error_cause"] == "sandbox"
-    assert "sudo" in made["error"]
+    assert "does not allow user namespaces here: user.max_user_namespaces is reached" in made["error"]
+    assert "--executor sudo" in made["error_remedy"]

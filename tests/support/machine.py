@@ -13,7 +13,20 @@ import psutil
 
 _TEMPORARY = ("/tmp", "/var/tmp", "/run", "/dev/shm", "/run/lock", "/dev/mapper")
 #: Of the test itself, or of others on the machine.
-_NOT_OURS = ("pytest-", "imager-test-", "hsperfdata", "bash_", ".X", "playwright", "uv-", "pip-", ".org.chromium", "org.chromium", "clean-root", "tmp")
+_NOT_OURS = (
+    "pytest-",
+    "imager-test-",
+    "hsperfdata",
+    "bash_",
+    ".X",
+    "playwright",
+    "uv-",
+    "pip-",
+    ".org.chromium",
+    "org.chromium",
+    "clean-root",
+    "tmp",
+)
 
 
 @dataclass(frozen=True)

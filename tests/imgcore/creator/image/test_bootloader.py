@@ -1,4 +1,4 @@
-"""Proves bootloader.py, grub.py, efi.py and kernels.py of the image maker; that it boots is proved in test_image.py."""
+"""Proves bootloader.py, grub.py, efi.py and kernels.py of the image maker; test_image.py proves that it boots."""
 
 from __future__ import annotations
 
