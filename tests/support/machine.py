@@ -25,6 +25,9 @@ _NOT_OURS = (
     ".org.chromium",
     "org.chromium",
     "clean-root",
+    "imager-arena",
+    "imager-bench",
+    "imager-rabbitmq",
     "tmp",
 )
 
