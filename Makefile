@@ -24,7 +24,7 @@ example: setup ## make only the example's packages and repository, in build/tiny
 	@examples/tiny/make-repository
 
 test: lint ## set up whatever is missing and run all tests; ARGS="-k spool" runs some
-	@$(PYTHON) -m pytest $(ARGS)
+	@$(PYTHON) tests/support/own_root.py $(PYTHON) -m pytest $(ARGS)
 
 lint: ## check style, types, the direction of imports, and shell scripts
 	@conf/setup tests
