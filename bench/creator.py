@@ -47,7 +47,7 @@ CACHED = arena.CHECKOUT / "build" / "bench"
 FLOOR_LIMIT, BY_HAND_LIMIT = 4.0, 1.3
 EPOCH = 1_700_000_000
 #: How many packages, and in how many rounds unless all are wanted.
-SIZES = {50: 3, 200: 3, 800: 2}
+SIZES = {50: 3, 200: 3, 800: 3}
 #: The creator as a program, as the sandbox starts it.
 CREATOR = f"""
 import sys
