@@ -185,11 +185,11 @@ class Workitem:
 def remote_error(value: Any, trace: Any = None) -> dict[str, Any]:
     """An error as the engine survives it, made of a text, an exception, or a dictionary of whatever shape."""
     if isinstance(value, BaseException):
-        text = str(value)
-        message = f"{type(value).__name__}: {text}" if text else type(value).__name__
-        return {"class": "RuntimeError", "message": message, "trace": wire.ruby_trace(value) or _lines(trace)}
+        told = f"{type(value).__name__}: {value}".removesuffix(": ")
+        return {"class": "RuntimeError", "message": told, "trace": wire.ruby_trace(value) or _lines(trace)}
     if isinstance(value, Mapping):
-        kind, message = value.get("class"), value.get("message")
+        kind: Any = value.get("class")
+        message: Any = value.get("message")
         if message is None:
             message = json.dumps(dict(value), default=str)
         elif kind not in _RUBY_CLASSES and kind and isinstance(kind, str) and "Remote" not in kind:
