@@ -37,10 +37,10 @@ class ParticipantHandler:
         self.stop = threading.Event()
 
     def handle_lifecycle_control(self, ctrl: Any) -> None:
-        """Read the configuration at the start; end the build when the process has to."""
+        """Read the configuration at the start; end the build when the process cannot wait for it."""
         if ctrl.message == "start":
             self.config = config.load()
-        elif ctrl.message in ("stop", "die"):
+        elif ctrl.message == "die":
             self.stop.set()
 
     def handle_wi_control(self, ctrl: Any) -> None:
@@ -61,9 +61,13 @@ class ParticipantHandler:
         for lost in spool.recover_all():
             self.log.warning("%s: %s", lost.image_id, lost.error)
             discard(settings.base_dir, lost.prefix, lost.image_id)
-        with self._claimed(spool, wanted, wid) as claim:
-            log = spool.log(claim.image_id)
-            job = self._worker().build(claim, wanted, log, observer=self.observer, stop=self.stop)
+        try:
+            with self._claimed(spool, wanted, wid) as claim:
+                log = spool.log(claim.image_id)
+                job = self._worker().build(claim, wanted, log, observer=self.observer, stop=self.stop)
+        finally:
+            # It was meant for this build, not for the next.
+            self.stop.clear()
         _reply(wid, image, job)
 
     def _worker(self) -> Worker:
