@@ -25,7 +25,7 @@ echo "{USER}:x:{UID}:" >>/etc/group
 mkdir -p "$1/cache" "$1/repositories/one"
 chown {UID}:{UID} "$1/cache"
 "$2/conf/install-door" {USER} "$1/cache" "$1/repositories"
-echo ready
+echo "ready $$"
 exec sleep 1000
 """
 
@@ -60,19 +60,13 @@ def machine(place: Path) -> Iterator[Machine]:
         text=True,
     )
     assert process.stdout
-    lines = []
+    lines: list[str] = []
     for line in process.stdout:
         lines.append(line)
-        if line == "ready\n":
+        if line.startswith("ready "):
             break
-    assert lines and lines[-1] == "ready\n", lines
-    holder = process.pid
-    if Path(f"/proc/{holder}/ns/mnt").exists():
-        holder = int(
-            subprocess.run(
-                as_root(["pgrep", "--newest", "--full", "^sleep 1000$"]), capture_output=True, text=True, check=True
-            ).stdout
-        )
+    assert lines and lines[-1].startswith("ready "), lines
+    holder = int(lines[-1].split()[1])
     try:
         yield Machine(place, holder)
     finally:
