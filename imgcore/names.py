@@ -280,7 +280,7 @@ def repository_url(value: object) -> str:
     if scheme != "file":
         if _HOST.match(rest) is None:
             raise _refuse("extra_repos", text, "a URL with a host", remedy)
-    elif not rest.startswith("/") or ".." in urllib.parse.unquote(rest).split("/"):
+    elif not rest.startswith(("/", "@")) or ".." in urllib.parse.unquote(rest).split("/"):
         raise _refuse("extra_repos", text, "a file URL with an absolute path without ..", remedy)
     return text
 

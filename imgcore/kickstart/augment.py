@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from imgcore import names
 from imgcore.errors import InputError
 from imgcore.kickstart.dialect import NotUnderstood, Reader
 from imgcore.kickstart.document import SCRIPTS, Line, lines_of, roles
@@ -80,24 +81,27 @@ def _group_name(given: str) -> str:
 def _repository(given: str) -> _Repository:
     text = _one_line("extra repository", given)
     if _URL.fullmatch(text):
-        return _Repository("", _quotable(text))
+        return _Repository("", _checked(text))
     named = _NAMED.fullmatch(text)
     if named is not None:
-        return _Repository(named[1], _quotable(named[2]))
+        return _Repository(named[1], _checked(named[2]))
     values = _repo_line(text, Reader())
     if values is None or not (values.get("baseurl") or values.get("mirrorlist")):
         raise InputError(
             f"extra repository {shown(text)!r} is not understood",
             "give an http, https, ftp or file URL, NAME=URL, or a line repo --name=NAME --baseurl=URL",
         )
+    for each in ("baseurl", "mirrorlist"):
+        if values.get(each):
+            _checked(str(values[each]))
     return _Repository(str(values["name"]), _url(values), text)
 
 
-def _quotable(url: str) -> str:
-    if any(each in url for each in "\"'\\#"):
-        raise InputError(
-            f"extra repository URL {shown(url)!r} has a quote, backslash or #", "write it percent-encoded"
-        )
+def _checked(url: str) -> str:
+    """The URL (or absolute path) as it is, after the one validator of repositories has passed it."""
+    names.repository_url(f"file://{url}" if url.startswith("/") else url.replace("://localhost/", ":///", 1))
+    if "#" in url:
+        raise InputError(f"extra repository URL {shown(url)!r} has a #", "write it percent-encoded")
     return url
 
 
