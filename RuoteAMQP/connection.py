@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,13 @@ import pika
 import pika.exceptions
 from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
 
-__all__ = ["ENGINE_QUEUE", "LOST", "Broker", "BrokerError", "close", "declare", "pauses", "publish"]
+__all__ = ["ENGINE_QUEUE", "LOST", "PRIORITIES", "Broker", "BrokerError", "close", "declare", "pauses", "publish"]
 
 # Where the engine reads replies and launch items.
 ENGINE_QUEUE = "ruote_workitems"
+
+# With these arguments a queue that is ours is declared: messages of priority 1 come before those of 0.
+PRIORITIES = {"x-max-priority": 2}
 
 # Whatever a connection can end with.
 LOST = (pika.exceptions.AMQPError, OSError)
@@ -29,8 +32,9 @@ LOST = (pika.exceptions.AMQPError, OSError)
 # host, host:port or [address]:port
 _ADDRESS = re.compile(r"(?:\[(?P<bracketed>[0-9a-fA-F:.%\w]+)\]|(?P<host>[^\s:\[\]]+))(?::(?P<port>[0-9]{1,5}))?")
 _PORT, _TLS_PORT = 5672, 5671
-# Seconds. A broker that is out of memory or disk blocks who publishes; after this we start anew, nothing is lost.
-_BLOCKED = 60.0
+# Seconds. A broker that is out of memory or disk blocks who publishes, and so all else that they do; after this we
+# start anew, nothing is lost.
+_BLOCKED = 10.0
 _CONNECT = 5.0
 
 
@@ -114,7 +118,7 @@ class Broker:
         if isinstance(error, pika.exceptions.AMQPConnectionError) and error.args:
             inner = getattr(error.args[0], "exception", None)
             error = inner if isinstance(inner, BaseException) else error
-        return f"{self.address}: {error or type(error).__name__}"
+        return f"{self.address}: {str(error) or type(error).__name__}"
 
 
 def _split(address: str) -> tuple[str, int | None]:
@@ -133,11 +137,13 @@ def pauses(longest: float = 30.0) -> Iterator[float]:
         pause = min(longest, pause * 2)
 
 
-def declare(connection: BlockingConnection, queue: str) -> None:
+def declare(connection: BlockingConnection, queue: str, arguments: Mapping[str, Any] | None = None) -> None:
     """See to it that the durable queue exists. Raises BrokerError if it has other properties or is forbidden."""
     try:
         channel = connection.channel()
-        channel.queue_declare(queue, durable=True, exclusive=False, auto_delete=False)
+        channel.queue_declare(
+            queue, durable=True, exclusive=False, auto_delete=False, arguments=dict(arguments) if arguments else None
+        )
         channel.close()
     except pika.exceptions.ChannelClosedByBroker as error:
         if error.reply_code == 406:
@@ -153,13 +159,15 @@ def declare(connection: BlockingConnection, queue: str) -> None:
             raise BrokerError(f"queue {queue} is not there and may not be declared: {error.reply_text}") from second
 
 
-def publish(connection: BlockingConnection, channel: BlockingChannel, queue: str, body: bytes) -> None:
+def publish(
+    connection: BlockingConnection, channel: BlockingChannel, queue: str, body: bytes, *, priority: int = 0
+) -> None:
     """Put a message into a queue and wait for the broker's word; `channel` must have confirms switched on.
 
-    A queue that is not there is declared. Raises one of LOST or BrokerError.
+    A queue that is not there is declared, as a participant does. Raises one of LOST or BrokerError.
     """
     properties = pika.BasicProperties(
-        content_type="application/json", content_encoding="utf-8", delivery_mode=2, priority=0
+        content_type="application/json", content_encoding="utf-8", delivery_mode=2, priority=priority
     )
     try:
         channel.basic_publish("", queue, body, properties, mandatory=True)

@@ -130,5 +130,6 @@ def unregister_item(name: str, queue: str | None = None) -> dict[str, Any]:
 def _registration(process: str, name: str, queue: str | None, attributes: dict[str, str]) -> dict[str, Any]:
     if not name:
         raise ValueError("a participant without a name cannot be registered")
-    tree = ["define", {"name": f"boss_{process}"}, [["sequence", {}, [["boss_register", attributes, []]]]]]
+    # Not called like its step: the engine would take the step for the process, for ever.
+    tree = ["define", {"name": f"{process}_participant"}, [["sequence", {}, [["boss_register", attributes, []]]]]]
     return launch_item(tree, {"name": name, "queue": queue or name})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import secrets
 import traceback
 from collections.abc import Mapping
@@ -50,12 +51,10 @@ def encode(value: Any) -> bytes:
 def _dumps(value: Any, *, ascii_only: bool) -> str:
     # The encoder knows no raw numbers: they are written as a string that cannot occur, whose quotes are then removed.
     mark = f"{secrets.token_hex(12)}:"
-    numbers: list[str] = []
 
     def default(other: Any) -> Any:
         if isinstance(other, Decimal) and other.is_finite():
-            numbers.append(f"{mark}{other}")
-            return numbers[-1]
+            return f"{mark}{other}"
         if isinstance(other, Mapping):
             as_dict = getattr(other, "as_dict", None)
             return as_dict() if callable(as_dict) else dict(other)
@@ -67,9 +66,7 @@ def _dumps(value: Any, *, ascii_only: bool) -> str:
         text = json.dumps(value, ensure_ascii=ascii_only, allow_nan=False, default=default)
     except RecursionError:
         raise ValueError("nested too deeply for JSON") from None
-    for number in numbers:
-        text = text.replace(f'"{number}"', number.removeprefix(mark))
-    return text
+    return re.sub(f'"{mark}([^"]*)"', r"\1", text)
 
 
 def _integer(text: str) -> int | Decimal:

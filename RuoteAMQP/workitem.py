@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from RuoteAMQP import wire
+from RuoteAMQP.journal import step_name
 from RuoteAMQP.proxy import DictAttrProxy, FlowExpressionId, wrapped
 
 __all__ = ["DictAttrProxy", "FlowExpressionId", "Workitem", "remote_error"]
@@ -88,6 +89,12 @@ class Workitem:
     def sid(self) -> str:
         """The step's identity as the engine's storage writes it."""
         return self.fei.to_storage_id()
+
+    @property
+    def step(self) -> str:
+        """What recognises the step when it comes again (`wfid!subid!expid`); "" where the engine named none."""
+        fei = self.fei
+        return step_name(fei.wfid, fei.subid, fei.expid)
 
     @property
     def participant_name(self) -> str:
@@ -185,19 +192,20 @@ class Workitem:
 def remote_error(value: Any, trace: Any = None) -> dict[str, Any]:
     """An error as the engine survives it, made of a text, an exception, or a dictionary of whatever shape."""
     if isinstance(value, BaseException):
-        told = f"{type(value).__name__}: {value}".removesuffix(": ")
+        # What was added to the exception (PEP 678) belongs to it: all mistakes of a file, for example.
+        told = "\n".join((f"{type(value).__name__}: {value}".removesuffix(": "), *getattr(value, "__notes__", ())))
         return {"class": "RuntimeError", "message": told, "trace": wire.ruby_trace(value) or _lines(trace)}
     if isinstance(value, Mapping):
         kind: Any = value.get("class")
         message: Any = value.get("message")
         if message is None:
             message = json.dumps(dict(value), default=str)
-        elif kind not in _RUBY_CLASSES and kind and isinstance(kind, str) and "Remote" not in kind:
+        elif isinstance(kind, str) and kind and kind not in _RUBY_CLASSES and "Remote" not in kind:
             # The class would be lost otherwise.
             message = f"{kind}: {message}"
         return {
             **value,
-            "class": kind if kind in _RUBY_CLASSES else "RuntimeError",
+            "class": kind if isinstance(kind, str) and kind in _RUBY_CLASSES else "RuntimeError",
             "message": str(message),
             "trace": _lines(value.get("trace") or trace),
         }

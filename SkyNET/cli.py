@@ -12,6 +12,7 @@ import pika.exceptions
 
 from RuoteAMQP import wire
 from RuoteAMQP.connection import ENGINE_QUEUE, LOST, Broker, BrokerError
+from RuoteAMQP.control import Control
 from RuoteAMQP.launcher import Launcher
 from SkyNET import configuration
 from SkyNET.configuration import ConfigurationError, Files
@@ -142,7 +143,10 @@ def launch(directory: Path, process: Any, fields: str | None, variables: str | N
 @_json
 @click.pass_obj
 def status(directory: Path, queues: tuple[str, ...], conf: Path | None, as_json: bool) -> None:
-    """Say of each of QUEUES, and of the engine's, how many workitems wait and how many take them."""
+    """Say of each of QUEUES, and of the engine's, how many workitems wait and how many take them.
+
+    And of each participant that answers, what it holds.
+    """
     files = _files(directory, conf)
     broker = _broker(files)
     if conf:
@@ -151,15 +155,62 @@ def status(directory: Path, queues: tuple[str, ...], conf: Path | None, as_json:
         except ConfigurationError as error:
             _fail(error)
     found = {queue: _look(broker, queue) for queue in dict.fromkeys((ENGINE_QUEUE, *queues))}
+    participants = _ask(broker, "status")
     if as_json:
-        click.echo(json.dumps({"broker": broker.address, "queues": found}, indent=2))
+        click.echo(json.dumps({"broker": broker.address, "queues": found, "participants": participants}, indent=2))
     else:
         click.echo(f"broker {broker.address}")
         for queue, state in found.items():
             told = f"{state['waiting']} waiting, {state['consumers']} taking" if state else "not there"
             click.echo(f"{queue}: {told}")
+        _tell(participants)
     # Somebody must take what waits: a check for monitoring.
     sys.exit(0 if all(state and state["consumers"] for state in found.values()) else 1)
+
+
+@main.command()
+@click.argument("action", type=click.Choice(["pause", "resume", "drain"]))
+@click.argument("name", required=False, default="")
+@_json
+@click.pass_obj
+def control(directory: Path, action: str, name: str, as_json: bool) -> None:
+    """Have participants take nothing for now, go on, or end when they have finished what they hold.
+
+    NAME is a participant's, or HOST/NAME; without it all are meant.
+    """
+    answers = _ask(_broker(_files(directory, None)), action, worker=name)
+    if as_json:
+        click.echo(json.dumps(answers, indent=2))
+    else:
+        _tell(answers)
+    if not answers:
+        click.echo(f"skynet: nobody{' called ' + name if name else ''} answers", err=True)
+    sys.exit(0 if answers else 1)
+
+
+def _ask(broker: Broker, action: str, **fields: Any) -> list[dict[str, Any]]:
+    try:
+        with Control(broker) as said:
+            answers = said.ask(action, **fields)
+    except BrokerError as error:
+        _fail(error)
+    return sorted(answers, key=lambda answer: (str(answer.get("worker")), str(answer.get("host"))))
+
+
+def _tell(participants: list[dict[str, Any]]) -> None:
+    for each in participants:
+        held = each.get("held") or []
+        why = f" ({each['why']})" if each.get("why") not in ("", None, each.get("state")) else ""
+        names = ", ".join(str(work.get("image_id") or work.get("step")) for work in held)
+        told = (
+            f"{each.get('host')}/{each.get('worker')}: {each.get('state')}{why}, {len(held)} of {each.get('slots')}"
+        )
+        click.echo(_printable(f"{told} slots in use{': ' if held else ''}{names}"))
+
+
+def _printable(text: str) -> str:
+    """What others said must not steer the terminal."""
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _look(broker: Broker, queue: str) -> dict[str, int] | None:

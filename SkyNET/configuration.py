@@ -10,22 +10,39 @@ option, section and the files that were read.
 from __future__ import annotations
 
 import configparser
+import contextlib
+import importlib.util
 import os
+import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from RuoteAMQP.connection import Broker, BrokerError
 
-__all__ = ["DIRECTORY", "ConfigurationError", "Files", "Settings", "broker_of", "load", "read"]
+__all__ = ["DIRECTORY", "OPTIONS", "ConfigurationError", "Files", "Settings", "broker_of", "exposed", "load", "read"]
 
 DIRECTORY = Path("/etc/skynet")
+_PASSWORD = re.compile(r"^amqp_pwd\s*[=:]", re.MULTILINE)
+#: What can be set; participants may have options and sections of their own.
+OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "boss": (
+        *("amqp_host", "amqp_user", "amqp_pwd", "amqp_pwd_file", "amqp_vhost"),
+        *("amqp_tls", "amqp_ca", "amqp_cert", "amqp_key", "amqp_heartbeat"),
+    ),
+    "skynet": ("include_dir", "service_dir", "log_level", "stop_timeout", "message_limit"),
+    "participant": ("name", "code", "queue", "regexp", "slots", "priorities", "journal"),
+}
 _LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
 
 
 class ConfigurationError(ValueError):
-    """Nothing can be started like this; the text is one sentence."""
+    """Nothing can be started like this; the text is one sentence. Of an option: which, and `why` it is wrong."""
+
+    def __init__(self, text: str, section: str = "", option: str = "", why: str = "") -> None:
+        super().__init__(text)
+        self.section, self.option, self.why = section, option, why
 
 
 @dataclass
@@ -47,7 +64,8 @@ class Files:
         if value:
             return value
         if default is None:
-            raise ConfigurationError(f"option {option} of section [{section}] is missing ({self.told()})")
+            text = f"option {option} of section [{section}] is missing ({self.told()})"
+            raise ConfigurationError(text, section, option, "is missing")
         return default
 
     def number(self, section: str, option: str, default: float, low: float, high: float) -> float:
@@ -63,7 +81,9 @@ class Files:
 
     def wrong(self, section: str, option: str, why: str) -> ConfigurationError:
         """The error for an option that is there but cannot be used."""
-        return ConfigurationError(f"option {option} of section [{section}]: {why} ({self.told()})")
+        return ConfigurationError(
+            f"option {option} of section [{section}]: {why} ({self.told()})", section, option, why
+        )
 
     def told(self) -> str:
         """Which files were read, and which were not there."""
@@ -99,6 +119,12 @@ class Settings:
     log_level: str
     stop_timeout: float
     message_limit: int
+    #: How many workitems at once; 0: as the handler says.
+    slots: int
+    #: Where what was accepted and what is to be sent is kept.
+    journal: Path
+    #: Whether the queue is ours alone and has priorities.
+    priorities: bool
     parser: configparser.ConfigParser
     files: tuple[Path, ...]
 
@@ -117,13 +143,18 @@ def read(directory: Path = DIRECTORY, own: Sequence[Path] = ()) -> Files:
     return files
 
 
-def load(own: Path, directory: Path = DIRECTORY) -> Settings:
-    """Everything for the participant whose file is `own`; sets the environment. Raises ConfigurationError."""
+def load(own: Path, directory: Path = DIRECTORY, changes: Mapping[str, Mapping[str, str]] | None = None) -> Settings:
+    """Everything for the participant whose file is `own`; sets the environment. Raises ConfigurationError.
+
+    `changes` are sections with options that win over all files.
+    """
     files = read(directory, [own])
+    files.parser.read_dict(changes or {})
     name = files.text("participant", "name")
     if "/" in name or name.startswith("."):
         raise files.wrong("participant", "name", f"{name!r} cannot be a file's name")
     files.add(directory / f"{name}.conf")
+    files.parser.read_dict(changes or {})
     for path in (directory / "skynet.env", directory / f"{name}.env"):
         os.environ.update(environment(path))
     level = files.text("skynet", "log_level", "INFO").upper()
@@ -138,19 +169,61 @@ def load(own: Path, directory: Path = DIRECTORY) -> Settings:
         log_level=level,
         stop_timeout=files.number("skynet", "stop_timeout", 30, 0, 86400),
         message_limit=int(files.number("skynet", "message_limit", 16 << 20, 1024, 128 << 20)),
+        slots=int(files.number("participant", "slots", 0, 0, 10000)),
+        journal=Path(files.text("participant", "journal", "") or _state(name)),
+        priorities=_truth(files.text("participant", "priorities", "no")),
         parser=files.parser,
         files=tuple(files.seen),
     )
 
 
+def exposed(settings: Settings) -> list[Path]:
+    """The files with a password for the broker that everybody can read."""
+    found = []
+    for path in settings.files:
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            if path.stat().st_mode & stat.S_IROTH and _PASSWORD.search(path.read_text(encoding="utf-8")):
+                found.append(path)
+    return found
+
+
+def _state(name: str) -> Path:
+    """Where the state of a participant is, unless it is configured: systemd's directory, the system's, the user's."""
+    given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if given:
+        return Path(given) / name
+    if os.geteuid() == 0:
+        return Path("/var/lib/skynet") / name
+    own = os.environ.get("XDG_STATE_HOME", "")
+    try:
+        return (Path(own) if own.startswith("/") else Path.home() / ".local/state") / "skynet" / name
+    except RuntimeError as error:
+        raise ConfigurationError(
+            "option journal of section [participant] is missing, and this user has no home"
+        ) from error
+
+
+def _truth(text: str) -> bool:
+    return text.lower() in ("yes", "true", "on", "1")
+
+
 def _code(files: Files, own: Path) -> Path:
     code = Path(files.text("participant", "code"))
-    found = next((path for path in (code, own.parent / code) if path.is_file()), None)
+    found = next((path for path in (code, own.parent / code, _module(code)) if path.is_file()), None)
     if found is None:
         raise files.wrong("participant", "code", f"{code} is not there")
     if found.suffix != ".py":
         raise files.wrong("participant", "code", f"{code} is no .py file")
     return found.absolute()
+
+
+def _module(code: Path) -> Path:
+    """Where a relative path lies among Python's modules, however these were installed."""
+    try:
+        spec = importlib.util.find_spec(".".join(code.with_suffix("").parts))
+    except (ImportError, ValueError):
+        spec = None
+    return Path(spec.origin if spec and spec.origin else code)
 
 
 def broker_of(files: Files, client: str = "skynet") -> Broker:
@@ -168,7 +241,7 @@ def broker_of(files: Files, client: str = "skynet") -> Broker:
         "password": password,
         "vhost": files.text("boss", "amqp_vhost"),
         "heartbeat": int(files.number("boss", "amqp_heartbeat", 30, 0, 3600)),
-        "tls": files.text("boss", "amqp_tls", "no").lower() in ("yes", "true", "on", "1"),
+        "tls": _truth(files.text("boss", "amqp_tls", "no")),
         "ca": path("amqp_ca"),
         "certificate": path("amqp_cert"),
         "key": path("amqp_key"),

@@ -36,7 +36,8 @@ class ParticipantCtrl(_Control):
 class WorkItemCtrl(_Control):
     """About a workitem: `message` is cancel, `flavour` None, kill or timeout.
 
-    `wfid` and `workitem` say which step where the engine tells it; many engines do not.
+    What is meant is said by `wfid`, `step` (`Workitem.step`) or `image_id`, where that is known: many engines do not
+    tell. `workitem` is what this participant holds of it, or the message itself. `who` and `reason` are a person's.
     """
 
     def __init__(
@@ -46,9 +47,17 @@ class WorkItemCtrl(_Control):
         config: ConfigParser | None = None,
         flavour: Any = None,
         wfid: str = "",
+        step: str = "",
+        image_id: str = "",
+        who: str = "",
+        reason: str = "",
         workitem: Any = None,
     ) -> None:
         super().__init__(message, config=config)
         self.flavour = flavour
         self.wfid = wfid
+        self.step = step
+        self.image_id = image_id
+        self.who = who
+        self.reason = reason
         self.workitem = workitem

@@ -1,9 +1,9 @@
 """The process around one handler: loads it, starts it, gives it workitems, ends it.
 
 What always holds: the handler hears `start` before its first workitem, `stop` when the end begins and `die` before
-the process ends. SIGTERM and SIGINT let it finish what it holds, or hand that back to the queue after `stop_timeout`
-seconds; a process that hangs even then is ended. SIGHUP reads the configuration again, and a mistake in it leaves
-the old one in force.
+the process ends. SIGTERM and SIGINT let it finish what it holds, or leave that to others or to the next start after
+`stop_timeout` seconds; a process that hangs even then is ended. SIGHUP reads the configuration again, and a mistake
+in it leaves the old one in force.
 """
 
 from __future__ import annotations
@@ -12,15 +12,20 @@ import importlib.util
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
+import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from RuoteAMQP.connection import BrokerError
-from RuoteAMQP.participant import Participant
+from RuoteAMQP import marks
+from RuoteAMQP.connection import PRIORITIES, BrokerError
+from RuoteAMQP.journal import JournalError, open_free
+from RuoteAMQP.participant import Participant, Work
 from RuoteAMQP.workitem import Workitem
 from SkyNET import configuration, logs
 from SkyNET.configuration import ConfigurationError, Settings
@@ -46,7 +51,14 @@ class _Hosted(Participant):
 
     def __init__(self, exo: Exo) -> None:
         settings = exo.settings
-        super().__init__(settings.queue, broker=settings.broker, message_limit=settings.message_limit)
+        super().__init__(
+            settings.queue,
+            broker=settings.broker,
+            message_limit=settings.message_limit,
+            journal=exo.journal,
+            arguments=PRIORITIES if settings.priorities else None,
+            control=True,
+        )
         self.log = exo.log
         self._exo = exo
 
@@ -60,11 +72,21 @@ class _Hosted(Participant):
 
     def failed(self, error: BaseException) -> None:
         """Log what the handler raised; the engine is told."""
-        self.log.error("error in handle_wi", exc_info=error)
+        # An error that says what to do is an answer, no fault of the handler.
+        known = bool(getattr(error, "remedy", ""))
+        self.log.error("error in handle_wi%s", f": {error}" if known else "", exc_info=None if known else error)
 
     def cancel(self, workitem: Workitem) -> None:
         """Give the handler the engine's word."""
         self._exo.cancelled(workitem)
+
+    def may_take(self) -> str:
+        """Ask the handler."""
+        return self._exo.may_take()
+
+    def controlled(self, message: dict[str, Any]) -> dict[str, Any] | None:
+        """Do what the control exchange says."""
+        return self._exo.controlled(message)
 
     def connected(self) -> None:
         """Tell systemd."""
@@ -80,18 +102,34 @@ class _Hosted(Participant):
 
 
 class Exo:
-    """One handler's host. `run` blocks until a signal, or `finish`, ends it."""
+    """One handler's host. `run` blocks until a signal, `finish` or the end of a `drain` ends it.
 
-    def __init__(self, conffile: str | Path, directory: Path = configuration.DIRECTORY) -> None:
-        self._conffile, self._directory = Path(conffile), directory
-        self.settings = configuration.load(self._conffile, directory)
+    `changes` are sections with options that win over the files. Raises ConfigurationError.
+    """
+
+    def __init__(
+        self,
+        conffile: str | Path,
+        directory: Path = configuration.DIRECTORY,
+        changes: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
+        self._load = partial(configuration.load, Path(conffile), directory, changes)
+        self.settings = self._load()
         logs.set_up(self.settings.log_level)
         self.log = logging.getLogger(self.settings.name)
+        for path in configuration.exposed(self.settings):
+            self.log.warning("everybody can read the password in %s: chmod o= it, or use amqp_pwd_file", path)
         self.notifier = Notifier()
-        self.participant = _Hosted(self)
         self.handler = load_handler(self.settings.code)
+        try:
+            self.journal = open_free(self.settings.journal)
+        except JournalError as error:
+            raise ConfigurationError(f"option journal of section [participant]: {error}") from error
+        self.participant = _Hosted(self)
         self.handler.log = self.log
         self.handler.send_to_engine = self.participant.reply_to_engine
+        self.handler.post = self.participant.post
+        self.handler.is_cancelled = self.is_cancelled
         self._hangup = self._ending = self._told = False
 
     def run(self) -> None:
@@ -107,11 +145,25 @@ class Exo:
             # A signal may have come after the last look.
             self.tick()
             self._quietly("die")
+            self.journal.close()
 
     def finish(self) -> None:
         """Begin the end. May be called by a signal handler."""
         self._ending = True
         self.participant.finish(self.settings.stop_timeout)
+
+    def drain(self) -> None:
+        """Take nothing more, and end when what is held is finished. May be called by a signal handler."""
+        self.participant.held_back = "draining"
+
+    def is_cancelled(self, image_id: str) -> bool:
+        """Whether somebody has cancelled that image; waits for the broker."""
+        return bool(self.participant.ask_broker(lambda connection: marks.is_set(connection, image_id)))
+
+    def may_take(self) -> str:
+        """Why the handler wants nothing more now, or ""."""
+        ask = getattr(self.handler, "may_take", None)
+        return str(ask() or "") if ask else ""
 
     def reload(self) -> None:
         """Have the configuration read again soon. May be called by a signal handler."""
@@ -131,28 +183,77 @@ class Exo:
         self.log.info(
             "the engine cancels %s (%s)", workitem.wfid or "a step that it does not name", flavour or "plain"
         )
+        self._cancel(WorkItemCtrl("cancel", flavour=flavour, wfid=workitem.wfid, step=workitem.step), workitem)
+
+    def _cancel(self, ctrl: WorkItemCtrl, message: Any) -> None:
         hear = getattr(self.handler, "handle_wi_control", None)
         if hear:
-            hear(WorkItemCtrl("cancel", flavour=flavour, wfid=workitem.wfid, workitem=workitem))
+            ctrl.workitem = next((work.workitem for work in self.participant.held() if _meant(ctrl, work)), message)
+            hear(ctrl)
+
+    def controlled(self, message: dict[str, Any]) -> dict[str, Any] | None:
+        """Do what somebody says to all participants; the answer, where one is due."""
+        action, meant = message["action"], message.get("worker") or ""
+        if meant not in ("", self.settings.name, f"{socket.gethostname()}/{self.settings.name}"):
+            return None
+        who = _line(message.get("who") or message.get("user"))
+        if action == "status":
+            return self.status()
+        if action in ("pause", "resume", "drain"):
+            held_back = {"pause": "paused", "resume": "", "drain": "draining"}[action]
+            self.log.info("%s by %s", held_back or "resumed", who or "somebody")
+            self.participant.held_back = held_back
+            return self.status()
+        if action == "cancel" and (message.get("image_id") or message.get("step")):
+            image_id, step = str(message.get("image_id") or ""), str(message.get("step") or "")
+            self.log.info("%s cancels %s", who or "somebody", _line(image_id or step))
+            self._cancel(
+                WorkItemCtrl("cancel", step=step, image_id=image_id, who=who, reason=_line(message.get("reason"))),
+                None,
+            )
+        return None
+
+    def status(self) -> dict[str, Any]:
+        """How the participant is, for people and programs."""
+        participant = self.participant
+        more = getattr(self.handler, "status", None)
+        state = participant.held_back or ("waiting" if participant.full else "taking")
+        return {
+            "worker": self.settings.name,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "queue": participant.queue,
+            "state": state,
+            "why": participant.full,
+            "slots": participant.slots,
+            "held": [_held(work) for work in participant.held()],
+            "outbox": participant.unsent,
+            **(more() if more else {}),
+        }
 
     def tick(self) -> None:
         """What signals asked for, done by the main thread outside of the signal."""
         self.notifier.alive()
         if self._ending and not self._told:
             self._told = True
-            self.log.info("ending%s", ", waiting for the workitem at work" if self.participant.busy else "")
+            waits = self.participant.busy and not self.participant.leaves_work
+            self.log.info("ending%s", ", waiting for the workitem at work" if waits else "")
             self.notifier.stopping(self.settings.stop_timeout)
             self._last_resort()
             self._quietly("stop")
+        drained = self.participant.held_back == "draining" and not self.participant.busy
+        if drained and not self.participant.unsent and not self._ending:
+            self.finish()
         # Not while a workitem is worked on, whose handler would get another configuration on the way.
-        if self._hangup and not self._ending and not self.participant.busy:
+        held = self.participant.busy and not self.participant.leaves_work
+        if self._hangup and not self._ending and not held:
             self._hangup = False
             self._reread()
 
     def _reread(self) -> None:
         self.notifier.reloading()
         try:
-            fresh = configuration.load(self._conffile, self._directory)
+            fresh = self._load()
             self._lifecycle("start", fresh)
         except Exception as error:
             self.log.error("the old configuration stays in force: %s", error)
@@ -172,6 +273,10 @@ class Exo:
         hear = getattr(self.handler, "handle_lifecycle_control", None)
         if hear:
             hear(ParticipantCtrl(message, config=settings.parser))
+        if message == "start":
+            self.participant.slots = settings.slots or int(getattr(self.handler, "slots", 1))
+            self.participant.once = bool(getattr(self.handler, "once", False))
+            self.participant.leaves_work = bool(getattr(self.handler, "leaves_work", False))
 
     def _quietly(self, message: str) -> None:
         try:
@@ -213,6 +318,24 @@ def load_handler(code: Path) -> Any:
     if not callable(getattr(handler, "handle_wi", None)):
         raise ConfigurationError(f"{code}: ParticipantHandler has no method handle_wi")
     return handler
+
+
+def _meant(ctrl: WorkItemCtrl, work: Work) -> bool:
+    return work.step == ctrl.step or (bool(ctrl.image_id) and logs.image_id_of(work.workitem) == ctrl.image_id)
+
+
+def _held(work: Work) -> dict[str, Any]:
+    return {
+        "step": work.step,
+        "image_id": logs.image_id_of(work.workitem),
+        "name": _line(work.workitem.lookup("image.name")),
+        "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(work.since)),
+    }
+
+
+def _line(value: Any) -> str:
+    """Text of a message for a log line or a terminal."""
+    return "".join(char if char.isprintable() else "?" for char in value)[:200] if isinstance(value, str) else ""
 
 
 def _where(error: BaseException) -> str:

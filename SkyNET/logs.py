@@ -8,7 +8,7 @@ from typing import Any
 
 from RuoteAMQP.workitem import Workitem
 
-__all__ = ["about", "set_up", "summary"]
+__all__ = ["about", "image_id_of", "set_up", "summary"]
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(about)s%(message)s"
 _current = threading.local()
@@ -25,15 +25,22 @@ class _About(logging.Filter):
         found: list[str] = []
         if workitem is not None:
             # Looked up for each line: the handler may have given the image its id in the meantime.
-            image_id = workitem.lookup("image.image_id") or workitem.lookup("image_id")
-            found = [_plain(value) for value in (workitem.wfid, image_id) if value and isinstance(value, str)]
+            found = [_plain(value) for value in (workitem.wfid, image_id_of(workitem)) if value]
         record.about = f"[{' '.join(found)}] " if found else ""
+        # What a message quotes must not make lines of its own.
+        record.msg, record.args = _plain(record.getMessage(), None), ()
         return True
 
 
-def _plain(text: str) -> str:
-    """A value of a message in a log line: it must not make lines of its own."""
-    return "".join(char if char.isprintable() else "?" for char in text)[:120]
+def image_id_of(workitem: Workitem) -> str:
+    """The image that a workitem is about; "" where it says none."""
+    value = workitem.lookup("image.image_id") or workitem.lookup("image_id")
+    return value if isinstance(value, str) else ""
+
+
+def _plain(text: str, longest: int | None = 120) -> str:
+    """Text of a message, as it may stand in a log line."""
+    return "".join(char if char.isprintable() else "?" for char in text[:longest])
 
 
 def set_up(level: str) -> None:

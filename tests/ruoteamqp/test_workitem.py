@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from decimal import Decimal
 
 import pytest
@@ -242,3 +243,26 @@ def test_forget_and_result_are_where_the_engine_looks() -> None:
     item.result = False
     assert item.forget is True
     assert item.to_h()["fields"]["__result__"] is False
+
+
+def test_what_was_added_to_an_exception_is_told_too() -> None:
+    error = ValueError("line 1: no such option")
+    error.add_note("line 7: no such command")
+    item = Workitem({"fields": {}})
+    item.error = error
+    assert item.error["message"] == "ValueError: line 1: no such option\nline 7: no such command"
+
+
+def test_numbers_that_no_float_holds_cost_in_proportion_to_their_count() -> None:
+    text = '{"fields": {"x": [' + ", ".join(["0.10000000000000000001"] * 40_000) + "]}}"
+    began = time.monotonic()
+    assert Workitem(text).dump() == text
+    # Half a minute, where each was looked for in the whole text.
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("kind", [["RuntimeError"], {"a": 1}, 7, None])
+def test_an_error_with_a_class_that_is_no_text_is_told_all_the_same(kind: object) -> None:
+    item = Workitem({"fields": {}})
+    item.error = {"class": kind, "message": "m"}
+    assert (item.error["class"], item.error["message"]) == ("RuntimeError", "m")

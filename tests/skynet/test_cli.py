@@ -36,7 +36,7 @@ def test_register_and_unregister_send_the_launch_item_of_the_protocol(
         done = skynet(tmp_path, *arguments)
         assert done.exit_code == 0
     assert done.output == "unregistered build_ks for queue build_ks\n"
-    tree = '["define", {"name": "boss_%s"}, [["sequence", {}, [["boss_register", %s, []]]]]]'
+    tree = '["define", {"name": "%s_participant"}, [["sequence", {}, [["boss_register", %s, []]]]]]'
     item = '{"definition": %s, "fields": {"name": "%s", "queue": "%s"}, "variables": null}'
     register, unregister = tree % ("register", "{}"), tree % ("unregister", '{"action": "unregister"}')
     assert [body.decode() for body in engine.wait_for("launched", 4)] == [
@@ -121,10 +121,26 @@ def test_status_says_what_waits_and_who_takes(broker: Node, engine: Engine, queu
         assert json.loads(done.output)["queues"][queue] == {"waiting": 0, "consumers": 1}
         done = skynet(tmp_path, "status", f"{queue}_idle", f"{queue}_none")
     assert done.exit_code == 1
-    assert done.output == (
+    assert done.output.startswith(
         f"broker {broker.address}/\nruote_workitems: 0 waiting, 1 taking\n"
         f"{queue}_idle: 1 waiting, 0 taking\n{queue}_none: not there\n"
     )
+    assert f"/{queue}: taking, 0 of 1 slots in use\n" in done.output
+
+
+@pytest.mark.real
+def test_a_participant_is_paused_resumed_and_drained_by_name(
+    broker: Node, engine: Engine, queue: str, tmp_path: Path
+) -> None:
+    with Hosted(broker, tmp_path, queue) as hosted:
+        hosted.wait_for("taking workitems")
+        assert "paused" in skynet(tmp_path, "control", "pause", queue).output
+        (state,) = json.loads(skynet(tmp_path, "control", "resume", queue, "--json").output)
+        assert (state["worker"], state["state"]) == (queue, "taking")
+        skynet(tmp_path, "control", "drain", queue)
+        assert hosted.ended() == 0
+        nobody = skynet(tmp_path, "control", "drain", queue)
+    assert (nobody.exit_code, nobody.output) == (1, f"skynet: nobody called {queue} answers\n")
 
 
 @pytest.mark.parametrize(

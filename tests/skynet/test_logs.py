@@ -27,6 +27,12 @@ def test_a_line_says_which_process_and_image_it_is_about(capsys: pytest.CaptureF
     assert lines == ["name: none", "name: [w-1] process", "name: [w-1 7-1?[2J?forged] both"]
 
 
+def test_what_a_message_quotes_makes_no_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up("INFO").info("cancels %s", "x\n2026-11-24 00:00:00 ERROR forged")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("cancels x?2026-11-24 00:00:00 ERROR forged")
+
+
 def test_pika_is_quiet_but_for_debugging(capsys: pytest.CaptureFixture[str]) -> None:
     set_up("INFO")
     logging.getLogger("pika.adapters").error("ten lines")

@@ -55,6 +55,16 @@ def test_the_code_may_lie_beside_its_configuration(tmp_path: Path) -> None:
     assert configuration.load(own, tmp_path).code == tmp_path / "mine.py"
 
 
+def test_the_code_may_be_one_of_pythons_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "site" / "greeters"
+    package.mkdir(parents=True)
+    write(package / "__init__.py", "")
+    code = write(package / "greeter.py", "class ParticipantHandler:\n    def handle_wi(self, wid): ...\n")
+    monkeypatch.syspath_prepend(package.parent)
+    own = configure(tmp_path / "etc", "h", "n", Path("greeters/greeter.py"))
+    assert configuration.load(own, own.parent).code == code
+
+
 @pytest.mark.parametrize("option", ["amqp_host", "amqp_user", "amqp_pwd", "amqp_vhost", "name", "code"])
 def test_a_missing_option_is_named_with_the_files_that_were_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
@@ -160,3 +170,10 @@ def test_code_finds_its_neighbours(tmp_path: Path) -> None:
         "    answer = a_neighbour_of_mine.answer\n    def handle_wi(self, wid): ...\n",
     )
     assert load_handler(code).answer == 42
+
+
+def test_a_password_that_everybody_can_read_is_found(tmp_path: Path) -> None:
+    own = configure(tmp_path, "localhost", "n")
+    assert configuration.exposed(configuration.load(own, tmp_path)) == []
+    (tmp_path / "skynet.conf").chmod(0o644)
+    assert configuration.exposed(configuration.load(own, tmp_path)) == [tmp_path / "skynet.conf"]
