@@ -1,61 +1,121 @@
-"""Repositories, packages and groups are added to a kickstart's text; everything else stays byte for byte.
+"""What is asked for is put into a kickstart's text, taken out or replaced; everything else stays byte for byte.
 
-A line goes where a person would put it: a repository behind the last one, a package behind the last package,
-in the indentation, quotes and line ends of its neighbours. What is there already is not added again, so that
-the same augmentation twice is as once. A conflict is told, never guessed: a repository of the same name with
-another URL, a package or group that the kickstart excludes.
+What is there already is not added again, what is gone is not taken out again: the same changes twice are as once.
+A conflict is told, never guessed, and all of them at once: a repository of the same name with another URL, a
+package that is both excluded and added, a thing to be replaced that is not there.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from imgcore import names
 from imgcore.errors import InputError
 from imgcore.kickstart.dialect import NotUnderstood, Reader
-from imgcore.kickstart.document import SCRIPTS, Line, lines_of, roles
+from imgcore.kickstart.document import SECTIONS, lines_of, roles
+from imgcore.kickstart.editor import Editor, NewCommand, NewRepository, repository_line
 from imgcore.kickstart.mistakes import shown
+from imgcore.kickstart.model import url_of
+from imgcore.kickstart.redact import redact
 from imgcore.kickstart.sections import PACKAGE_NAME
+from imgcore.kickstart.tokens import replacer
 
-__all__ = ["augment"]
+__all__ = ["Changed", "Changes", "augment", "change"]
 
 _URL = re.compile(r"(?:(?:https?|ftp)://|file://(?:localhost)?/|/)\S{1,2000}")
 _NAMED = re.compile(rf"([A-Za-z0-9_][A-Za-z0-9_.:@+-]*)=({_URL.pattern})")
-_CREDENTIALS = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/?#]*@")
 _GROUP = re.compile(r"[\w][\w .,+&/()'-]{0,254}")
+_AS_IT_STANDS = "write it as it is to stand in the kickstart"
 LONGEST = 4096
+LONGEST_SECTION = 2**20
 
 
 @dataclass(frozen=True)
-class _Repository:
-    """A repository to be added: its name (empty: made from the URL), URL, and its line if one was given whole."""
+class Changes:
+    """What is to be changed.
 
-    name: str
-    url: str
-    line: str = ""
+    A repository is a URL, `NAME=URL`, or a whole `repo --name=NAME --baseurl=URL …` line. Of what is removed or
+    excluded, a name with `@` is a group.
+    """
+
+    extra_repos: Sequence[str] = ()
+    packages: Sequence[str] = ()
+    groups: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    #: Packages and groups whose lines go, also those that exclude them.
+    remove: Sequence[str] = ()
+    #: `NAME=URL`: the URL that a repository has from now on.
+    replace_repos: Sequence[str] = ()
+    remove_repos: Sequence[str] = ()
+    #: Command lines, each in the place of the one that says the same thing (`part /` of `part /`), or new.
+    commands: Sequence[str] = ()
+    #: Names of commands whose lines go.
+    remove_commands: Sequence[str] = ()
+    #: Whole sections but %packages, from their header on.
+    sections: Sequence[str] = ()
+    tokens: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A kickstart's text after the changes, and what they were as a unified diff (empty: nothing)."""
+
+    text: str
+    diff: str
 
 
 def augment(
     text: str, *, extra_repos: Sequence[str] = (), packages: Sequence[str] = (), groups: Sequence[str] = ()
 ) -> str:
-    """`text` with what it lacks of the given things.
+    """`text` with what it lacks of the given things. Raises InputError for what cannot be added."""
+    return change(text, Changes(extra_repos, packages, groups)).text
 
-    An extra repository is a URL, `NAME=URL`, or a whole `repo --name=NAME --baseurl=URL …` line.
-    Raises InputError for what cannot be added.
-    """
-    document = _Document(text)
-    for given in extra_repos:
-        document.add_repository(_repository(given))
-    for group in groups:
-        document.add_entry(_group_name(group), group=True)
-    for package in packages:
-        document.add_entry(_package_name(package), group=False)
-    return document.text()
+
+def change(text: str, changes: Changes, name: str = "kickstart.ks") -> Changed:
+    """`text` with the changes made; the diff calls it `name`. Raises InputError that tells all that is wrong."""
+    problems: list[InputError] = []
+
+    def each(given: Iterable[str], make: Callable[[str], object]) -> None:
+        for one in given:
+            try:
+                make(one)
+            except InputError as error:
+                problems.append(error)
+
+    each(_both(changes), _conflict)
+    _tokens(changes.tokens)
+    editor = Editor(text, replacer(changes.tokens))
+    each(changes.remove_commands, lambda given: editor.remove_commands(_command_name(given)))
+    each(changes.remove_repos, lambda given: editor.remove_repository(_one_line("repository", given)))
+    each(changes.replace_repos, lambda given: editor.replace_repository(*_named(given)))
+    each(changes.extra_repos, lambda given: editor.add_repository(_repository(given)))
+    each(changes.commands, lambda given: editor.set_command(_command(given)))
+    each(changes.remove, lambda given: editor.remove_entry(*_entry(given)))
+    each(changes.groups, lambda given: editor.add_entry(_group_name(given), group=True))
+    each(changes.packages, lambda given: editor.add_entry(_package_name(given), group=False))
+    each(changes.exclude, lambda given: editor.exclude(*_entry(given)))
+    editor.make_section()
+    each(changes.sections, lambda given: editor.add_section(_section(given)))
+    if problems:
+        first = problems[0]
+        for other in problems[1:]:
+            first.add_note(str(other))
+        raise first
+    return Changed(editor.edits.text(), editor.edits.diff(name))
+
+
+def _both(changes: Changes) -> list[str]:
+    """What is asked for in two ways that contradict each other."""
+    added = {each.strip() for each in changes.packages}
+    added |= {f"@{each.strip().removeprefix('@')}" for each in changes.groups}
+    return sorted(added & {each.strip() for each in (*changes.remove, *changes.exclude)})
+
+
+def _conflict(what: str) -> None:
+    raise InputError(f"{shown(what)} is both added and taken out", "decide for one")
 
 
 def _one_line(kind: str, given: str) -> str:
@@ -78,14 +138,20 @@ def _group_name(given: str) -> str:
     return name
 
 
-def _repository(given: str) -> _Repository:
+def _entry(given: str) -> tuple[str, bool]:
+    """The name of a package or, with `@`, a group; and whether it is a group."""
+    group = given.lstrip().startswith("@")
+    return (_group_name(given) if group else _package_name(given)), group
+
+
+def _repository(given: str) -> NewRepository:
     text = _one_line("extra repository", given)
     if _URL.fullmatch(text):
-        return _Repository("", _checked(text))
+        return NewRepository("", _checked(text))
     named = _NAMED.fullmatch(text)
     if named is not None:
-        return _Repository(named[1], _checked(named[2]))
-    values = _repo_line(text, Reader())
+        return NewRepository(named[1], _checked(named[2]))
+    values = repository_line(text, Reader())
     if values is None or not (values.get("baseurl") or values.get("mirrorlist")):
         raise InputError(
             f"extra repository {shown(text)!r} is not understood",
@@ -94,193 +160,64 @@ def _repository(given: str) -> _Repository:
     for each in ("baseurl", "mirrorlist"):
         if values.get(each):
             _checked(str(values[each]))
-    return _Repository(str(values["name"]), _url(values), text)
+    return NewRepository(str(values["name"]), url_of(values), text)
+
+
+def _named(given: str) -> tuple[str, str]:
+    named = _NAMED.fullmatch(_one_line("repository", given))
+    if named is None:
+        raise InputError(f"repository {shown(given)!r} cannot be replaced", "give NAME=URL")
+    return named[1], _checked(named[2])
 
 
 def _checked(url: str) -> str:
     """The URL (or absolute path) as it is, after the one validator of repositories has passed it."""
     names.repository_url(f"file://{url}" if url.startswith("/") else url.replace("://localhost/", ":///", 1))
     if "#" in url:
-        raise InputError(f"extra repository URL {shown(url)!r} has a #", "write it percent-encoded")
+        raise InputError(f"extra repository URL {shown(url)} has a #", "write it percent-encoded")
     return url
 
 
-def _repo_line(text: str, reader: Reader) -> Mapping[str, Any] | None:
-    """What a `repo` line says; None if it is none that can be read."""
-    try:
-        words = shlex.split(text, comments=True)
-        return reader.read(words, 1)[0] if words and words[0] == "repo" else None
-    except (ValueError, NotUnderstood):
-        return None
-
-
-def _url(values: Mapping[str, Any]) -> str:
-    return str(values.get("baseurl") or values.get("mirrorlist") or values.get("metalink") or "")
-
-
-def _name_for(url: str, taken: Mapping[str, str]) -> str:
-    """A name for a repository that came without one: always the same for a URL, and without its credentials."""
-    bare = re.sub(r"^[A-Za-z][A-Za-z0-9+.-]*://", "", _CREDENTIALS.sub(r"\1", url))
-    name = re.sub(r"[^A-Za-z0-9_.@]+", "-", bare).strip("-.")[:80] or "extra"
-    if name in taken:
-        name += "-" + hashlib.sha256(url.encode()).hexdigest()[:8]
+def _command_name(given: str) -> str:
+    name = _one_line("command", given)
+    if not name.replace("-", "").isalnum():
+        raise InputError(f"command {shown(name)!r} is not the name of a command", "give one word")
     return name
 
 
-class _Document:
-    """The lines, what is in them, and where more goes."""
+def _command(given: str) -> NewCommand:
+    text = _one_line("command", given)
+    try:
+        words = shlex.split(text, comments=True)
+        values = Reader().read(words, 1)[0] if words else {}
+    except (ValueError, NotUnderstood) as error:
+        raise InputError(
+            f"command {shown(redact(text))!r}: {error}", "write it as it is to stand in the kickstart"
+        ) from error
+    if not words:
+        raise InputError(f"command {shown(text)!r} says nothing", "write it as it is to stand in the kickstart")
+    return NewCommand(text, tuple(words), values)
 
-    def __init__(self, text: str) -> None:
-        self._lines = lines_of(text, "")
-        self._roles = list(roles(self._lines))
-        self._added: dict[int, list[str]] = {}
-        self._new_section: list[str] = []
-        self._end = self._common_end()
-        self._repositories: dict[str, str] = {}
-        self._last_repository: int | None = None
-        #: (group?, name) to whether the last line about it excludes it.
-        self._entries: dict[tuple[bool, str], bool] = {}
-        self._section: int | None = None
-        self._last: dict[bool, int | None] = {False: None, True: None}
-        self._read()
 
-    def _common_end(self) -> str:
-        windows = sum(line.end == "\r\n" for line in self._lines)
-        return "\r\n" if windows * 2 >= max(len(self._lines), 1) else "\n"
-
-    def _read(self) -> None:
-        reader = Reader()
-        for index, (line, role) in enumerate(zip(self._lines, self._roles, strict=True)):
-            if role.kind == "command" and line.text.split()[0] == "repo":
-                self._last_repository = index
-                values = _repo_line(line.text[:65536], reader)
-                if values is not None:
-                    self._repositories[str(values["name"])] = _url(values)
-            elif role.section == "%packages" and role.kind == "header":
-                self._section = index
-                self._last = {False: None, True: None}
-            elif role.section == "%packages" and role.kind == "body":
-                self._entry(index, line)
-
-    def _entry(self, index: int, line: Line) -> None:
-        text = line.text.partition("#")[0].strip()
-        if not text:
-            return
-        excluded = text.startswith("-")
-        name = text.removeprefix("-").strip()
-        group = name.startswith("@")
-        if group:
-            name = name[1:].partition(" --")[0].strip()
-        self._entries[group, name] = excluded
-        if not excluded:
-            self._last[group] = index
-
-    def add_repository(self, new: _Repository) -> None:
-        """Put a repository behind the last one, or before the first section."""
-        name = new.name
-        if not name:
-            if new.url in self._repositories.values():
-                return
-            name = _name_for(new.url, self._repositories)
-        there = self._repositories.get(name)
-        if there == new.url:
-            return
-        if there is not None:
-            raise InputError(
-                f"extra repository {shown(name)}: the kickstart has a repository of that name with another URL,"
-                f" {_bare(there)}",
-                "give it another name (NAME=URL)",
-            )
-        self._repositories[name] = new.url
-        model = self._lines[self._last_repository].text if self._last_repository is not None else ""
-        line = new.line or _repo_text(name, new.url, model)
-        indent = model[: len(model) - len(model.lstrip())]
-        self._add(self._behind_repositories(), indent + line)
-
-    def _behind_repositories(self) -> int:
-        if self._last_repository is not None:
-            return self._last_repository + 1
-        first = self._before(lambda section: True)
-        commands = [i for i, role in enumerate(self._roles[:first]) if role.kind == "command"]
-        return commands[-1] + 1 if commands else first
-
-    def _before(self, wanted: Callable[[str], bool]) -> int:
-        """The line before which something goes that comes before the first section of a kind: over its comment."""
-        first = next(
-            (i for i, role in enumerate(self._roles) if role.kind == "header" and wanted(role.section)), None
+def _section(given: str) -> tuple[str, ...]:
+    """The lines of a section without its %end."""
+    if len(given) > LONGEST_SECTION or "\0" in given:
+        raise InputError("a section cannot be added: it is too long, or no text", f"{LONGEST_SECTION} at most")
+    lines = lines_of(given.strip("\r\n"), "")
+    kinds = list(roles(lines))
+    header = lines[0].text.split()[0] if lines and kinds[0].kind == "header" else ""
+    if kinds and kinds[-1].kind == "end":
+        lines, kinds = lines[:-1], kinds[:-1]
+    if header not in SECTIONS - {"%packages"} or any(each.kind in ("header", "end") for each in kinds[1:]):
+        raise InputError(
+            f"{shown(given.partition(chr(10))[0])!r} does not begin one section that can be added",
+            "give the lines of one, for example from %post to %end; packages are added as packages",
         )
-        if first is None:
-            return len(self._lines)
-        while first and self._roles[first - 1].kind == "blank" and self._lines[first - 1].text.strip():
-            first -= 1
-        return first
-
-    def add_entry(self, name: str, *, group: bool) -> None:
-        """Put a package or group behind the last one of its kind in the last %packages section."""
-        there = self._entries.get((group, name))
-        shown_name = f"@{name}" if group else name
-        if there:
-            kind = "group" if group else "package"
-            raise InputError(
-                f"{kind} {shown(name)} is excluded by the kickstart (-{shown(shown_name)})",
-                "remove the exclusion, or do not add it",
-            )
-        if there is not None:
-            return
-        self._entries[group, name] = False
-        if self._section is None:
-            self._new_section.append(shown_name)
-            return
-        last = self._last[group]
-        if last is None and not group:
-            # The first package: behind the groups.
-            last = self._last[True]
-        neighbour = self._lines[last].text if last is not None else ""
-        indent = neighbour[: len(neighbour) - len(neighbour.lstrip())]
-        self._add((last if last is not None else self._section) + 1, indent + shown_name)
-
-    def _add(self, before: int, text: str) -> None:
-        self._added.setdefault(before, []).append(text)
-
-    def text(self) -> str:
-        """The whole text."""
-        if self._new_section:
-            self._make_section()
-        parts: list[str] = []
-        for index, line in enumerate(self._lines):
-            parts.extend(self._rendered(index))
-            parts.append(line.text + line.end)
-        behind = self._rendered(len(self._lines))
-        if behind and self._lines and not self._lines[-1].end:
-            # The last line has no line end, so the new last line has none either.
-            parts.append(self._end)
-            behind[-1] = behind[-1].removesuffix(self._end)
-        return "".join(parts + behind)
-
-    def _rendered(self, index: int) -> list[str]:
-        added = self._added.get(index, [])
-        if not added:
-            return []
-        end = self._lines[index - 1].end if index else ""
-        return [f"{text}{end or self._end}" for text in added]
-
-    def _make_section(self) -> None:
-        before = self._before(lambda section: section in SCRIPTS)
-        lines = ["%packages", *self._new_section, "%end"]
-        if before and self._lines[before - 1].text.strip():
-            lines.insert(0, "")
-        if before < len(self._lines):
-            lines.append("")
-        self._added.setdefault(before, []).extend(lines)
+    return tuple(line.text for line in lines)
 
 
-def _bare(url: str) -> str:
-    return shown(_CREDENTIALS.sub(r"\1", url), 200)
-
-
-def _repo_text(name: str, url: str, model: str) -> str:
-    """A `repo` line in the style of another one."""
-    quote = '"' if '--name="' in model else ""
-    separator = " " if re.search(r"--name\s", model) else "="
-    url_quote = '"' if '--baseurl="' in model or "&" in url else ""
-    return f"repo --name{separator}{quote}{name}{quote} --baseurl{separator}{url_quote}{url}{url_quote}"
+def _tokens(tokens: Mapping[str, str]) -> None:
+    """Refuse a value that has a token in it: the same replacement twice would not be as once."""
+    for name, value in tokens.items():
+        if any(f"@{each}@" in value for each in tokens):
+            raise InputError(f"token {shown(name)} has a token in its value", "give the value it has in the end")

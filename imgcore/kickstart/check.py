@@ -53,9 +53,13 @@ class Checker:
         """What the command says, unchecked."""
         return self.command.values.get(attribute)
 
-    def mistake(self, what: str, remedy: str = "") -> None:
+    def mistake(self, what: str, remedy: str = "", *, rule: str = "") -> None:
         """Note a mistake of this command."""
-        self.notes.mistake(self.command.place, f"{self.command.name}: {what}", remedy)
+        self.notes.mistake(self.command.place, f"{self.command.name}: {what}", remedy, rule=rule)
+
+    def refuse(self, what: str, remedy: str = "") -> None:
+        """Note something that the built-in creator does not do."""
+        self.mistake(what, remedy, rule="tool")
 
     def warning(self, what: str) -> None:
         """Note a warning about this command."""

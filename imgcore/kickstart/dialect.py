@@ -8,11 +8,12 @@ Messages are ours: short, with the nearest word. Nothing here keeps state betwee
 from __future__ import annotations
 
 import argparse
+import copy
 import functools
 import re
 import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -24,7 +25,19 @@ from pykickstart.version import DEVEL
 
 from imgcore.kickstart.mistakes import nearest, shown
 
-__all__ = ["NotUnderstood", "Reader", "message", "names", "option_parser"]
+__all__ = [
+    "MIC",
+    "MIC_OPTIONS",
+    "NotUnderstood",
+    "Reader",
+    "is_list",
+    "kinds_of",
+    "message",
+    "names",
+    "option_parser",
+    "options_of",
+    "parser_of",
+]
 
 #: pykickstart tells deprecations through Python's warnings, whose filters belong to the whole process.
 _FILTERS = threading.Lock()
@@ -34,9 +47,16 @@ _Bootloader: Any = _NEWEST["bootloader"]
 _Partition: Any = _NEWEST["part"]
 _Btrfs: Any = _NEWEST["btrfs"]
 
+#: Attributes of pykickstart's objects that say nothing about the kickstart.
+_THEIRS = frozenset(("writePriority", "currentCmd", "currentLine", "handler", "lineno", "seen", "op"))
+
 
 class NotUnderstood(Exception):
-    """A command line that no version of the command takes; the text says why."""
+    """A command line that no version of the command takes; the text says why, `word` is what it is about."""
+
+    def __init__(self, what: str, word: str = "") -> None:
+        super().__init__(what)
+        self.word = word
 
 
 def option_parser(name: str) -> Any:
@@ -51,21 +71,15 @@ def _add(parser: Any, *options: str, **how: Any) -> None:
 @functools.cache
 def _removed(name: str) -> tuple[Any, ...]:
     """The options that older versions of a command had and the newest has not."""
-    there = set(_NEWEST[name]().op._option_string_actions)
+    there = set(parser_of(MIC[name])._option_string_actions)
     found = []
     for version in sorted((each for each in commandMap if each != DEVEL), reverse=True):
-        parser = getattr(commandMap[version].get(name, _NEWEST[name])(), "op", None)
-        for action in getattr(parser, "_actions", ()):
+        kind = commandMap[version].get(name)
+        for action in getattr(parser_of(kind), "_actions", ()) if kind is not None else ():
             if action.option_strings and not there & set(action.option_strings):
                 there.update(action.option_strings)
                 found.append(action)
     return tuple(found)
-
-
-def _add_removed(parser: Any, name: str) -> None:
-    """mic's dialect is older than its pykickstart: what was removed since is still used beside what is new."""
-    for action in _removed(name):
-        parser._add_action(action)
 
 
 class Desktop(KickstartCommand):  # type: ignore[misc]
@@ -90,7 +104,6 @@ class Repo(_Repo):  # type: ignore[misc]
 
     def _getParser(self) -> Any:
         parser = super()._getParser()
-        _add_removed(parser, "repo")
         for option in ("--save", "--debuginfo", "--source", "--disable"):
             _add(parser, option, action="store_true", default=False)
         _add(parser, "--proxyuser", dest="proxy_username")
@@ -106,7 +119,6 @@ class Bootloader(_Bootloader):  # type: ignore[misc]
 
     def _getParser(self) -> Any:
         parser = super()._getParser()
-        _add_removed(parser, "bootloader")
         _add(parser, "--menus", default="")
         _add(parser, "--ptable", choices=("msdos", "gpt"))
         return parser
@@ -117,7 +129,6 @@ class Partition(_Partition):  # type: ignore[misc]
 
     def _getParser(self) -> Any:
         parser = super()._getParser()
-        _add_removed(parser, "part")
         _add(parser, "--align", type=int)
         _add(parser, "--part-type", dest="part_type")
         _add(parser, "--uuid")
@@ -129,7 +140,6 @@ class Btrfs(_Btrfs):  # type: ignore[misc]
 
     def _getParser(self) -> Any:
         parser = super()._getParser()
-        _add_removed(parser, "btrfs")
         for option in ("--quota", "--snapshot"):
             _add(parser, option, action="store_true", default=False)
         _add(parser, "--base", default="")
@@ -145,7 +155,7 @@ class Btrfs(_Btrfs):  # type: ignore[misc]
         return self
 
 
-_MIC: Mapping[str, type] = {
+MIC: Mapping[str, type] = {
     "desktop": Desktop,
     "repo": Repo,
     "bootloader": Bootloader,
@@ -154,11 +164,42 @@ _MIC: Mapping[str, type] = {
     "btrfs": Btrfs,
 }
 
+#: The options that only mic has.
+MIC_OPTIONS: Mapping[str, frozenset[str]] = {
+    "repo": frozenset(
+        ("--save", "--debuginfo", "--source", "--disable", "--proxyuser", "--proxypasswd", "--gpgkey", "--ssl_verify")
+    )
+    | {"--priority"},
+    "bootloader": frozenset(("--menus", "--ptable")),
+    "part": frozenset(("--align", "--part-type", "--uuid")),
+    "partition": frozenset(("--align", "--part-type", "--uuid")),
+    "btrfs": frozenset(("--quota", "--snapshot", "--base")),
+}
+
+
+def _with_removed(name: str) -> type:
+    """mic's class of a command, with what was removed since: mic's dialect is older than its pykickstart."""
+
+    base: Any = MIC[name]
+
+    class WithRemoved(base):  # type: ignore[misc]
+        """Only made where a line needs it: that takes as long as reading a kickstart."""
+
+        def _getParser(self) -> Any:
+            parser = super()._getParser()
+            for action in _removed("part" if name == "partition" else name):
+                parser._add_action(action)
+            return parser
+
+    return WithRemoved
+
 
 @functools.cache
 def _versions() -> Mapping[str, tuple[type, ...]]:
     """For each command the classes that read it, the preferred one first, without those that only say no."""
-    found: dict[str, list[type]] = {name: [kind] for name, kind in _MIC.items()}
+    found: dict[str, list[type]] = {name: [kind] for name, kind in MIC.items()}
+    for name in MIC_OPTIONS:
+        found[name].append(_with_removed(name))
     only_refusing: dict[str, list[type]] = {}
     for version in [DEVEL, *sorted((each for each in commandMap if each != DEVEL), reverse=True)]:
         for name, kind in commandMap[version].items():
@@ -177,14 +218,28 @@ def names() -> frozenset[str]:
     return frozenset(_versions())
 
 
+@functools.cache
+def is_list(name: str) -> bool:
+    """Whether a command may stand in any number of lines."""
+    kinds = _versions().get(name, ())
+    return bool(kinds) and _untouched(kinds[0]).dataList() is not None
+
+
 class _Handler(BaseHandler):  # type: ignore[misc]
     version = DEVEL
 
 
-class Reader:
-    """Reads the command lines of one kickstart."""
+def kinds_of(name: str) -> tuple[type, ...]:
+    """The classes that read a command in all dialects of the field together, the preferred one first."""
+    return _versions().get(name, ())
 
-    def __init__(self) -> None:
+
+class Reader:
+    """Reads the command lines of one kickstart, by the classes that `kinds` has for a command."""
+
+    def __init__(self, kinds: Callable[[str], tuple[type, ...]] = kinds_of, dialect: str = "") -> None:
+        self._kinds = kinds
+        self._of = f" of {dialect}" if dialect else ""
         self._handler = _Handler(mapping={"text": _NEWEST["text"]}, dataMapping=dataMap[DEVEL])
         self._commands: dict[type, Any] = {}
 
@@ -193,33 +248,64 @@ class Reader:
 
         Raises NotUnderstood.
         """
-        kinds = _versions().get(words[0])
-        if kinds is None:
-            raise NotUnderstood(f"unknown command {shown(words[0])}{nearest(words[0], names())}")
-        first: Exception | None = None
+        kinds = self._kinds(words[0])
+        if not kinds:
+            what = f"command {shown(words[0])} is none{self._of}" if words[0] in names() else ""
+            raise NotUnderstood(what or f"unknown command {shown(words[0])}{nearest(words[0], names())}", words[0])
+        told: Exception | None = None
         options: frozenset[str] = frozenset()
+        given = {word.partition("=")[0] for word in words[1:] if word.startswith("--")}
+        knowing = False
         for kind in kinds:
             try:
                 return self._read(kind, words, line)
             except (TheirError, argparse.ArgumentError, ValueError, TypeError, AttributeError, LookupError) as error:
-                if first is None:
-                    first = error
-                parser = getattr(self._commands.get(kind), "op", None)
-                options |= frozenset(getattr(parser, "_option_string_actions", ()))
-        raise NotUnderstood(message(words[0], first or ValueError("it cannot be read"), options))
+                # What the first says that knows all of the options; else what the first says.
+                if told is None or (not knowing and given <= options_of(kind)):
+                    told, knowing = error, given <= options_of(kind)
+                options |= options_of(kind)
+        what = message(words[0], told or ValueError("it cannot be read"), options)
+        raise NotUnderstood(what, next((each for each in words[1:] if each.partition("=")[0] in what), words[0]))
 
     def _read(self, kind: type, words: Sequence[str], line: int) -> tuple[Mapping[str, Any], Mapping[str, str]]:
-        command = self._commands.get(kind)
-        if command is None or command.dataList() is None:
-            # A command without a list keeps its values: a second line of it gets an object of its own.
-            command = kind()
-        self._commands[kind] = command
+        command = self._commands.get(kind) or _fresh(_untouched(kind))
+        if command.dataList() is not None:
+            self._commands[kind] = command
         command.handler, command.lineno, command.currentCmd = self._handler, line, words[0]
         with _FILTERS, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             result = command.parse(list(words[1:]))
-        values = vars(command if result is None else result)
-        return MappingProxyType(dict(values)), MappingProxyType(_given(getattr(command, "op", None), words))
+        values = vars(command if result is None else result).items()
+        said = {name: value for name, value in values if name not in _THEIRS}
+        return MappingProxyType(said), MappingProxyType(_given(getattr(command, "op", None), words))
+
+
+@functools.cache
+def _untouched(kind: type) -> Any:
+    """An object of the class that has read nothing, and never will: `_fresh` makes others like it."""
+    return kind()
+
+
+def parser_of(kind: type) -> Any:
+    """The parser of a class, or None if it has none. Never to be parsed with but under the lock here."""
+    return getattr(_untouched(kind), "op", None)
+
+
+def options_of(kind: type) -> frozenset[str]:
+    """The options that a class takes."""
+    return frozenset(getattr(parser_of(kind), "_option_string_actions", ()))
+
+
+def _fresh(command: Any) -> Any:
+    """Another command like one that has read nothing: it keeps its values, so each line of it gets its own.
+
+    They share the parser, which takes longer to make than a line takes to read.
+    """
+    made = copy.copy(command)
+    for name, value in vars(command).items():
+        if isinstance(value, list | dict):
+            setattr(made, name, value.copy())
+    return made
 
 
 def _given(parser: Any, words: Sequence[str]) -> dict[str, str]:

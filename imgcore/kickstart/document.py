@@ -16,10 +16,12 @@ from typing import NamedTuple
 
 from imgcore.kickstart.mistakes import Place
 
-__all__ = ["INCLUDES", "SCRIPTS", "SECTIONS", "Line", "Role", "lines_of", "roles"]
+__all__ = ["INCLUDES", "MIC_MARK", "SCRIPTS", "SECTIONS", "Line", "Role", "comment_of", "lines_of", "roles"]
 
 SCRIPTS = frozenset({"%pre", "%pre-install", "%post", "%pack", "%traceback", "%onerror"})
 SECTIONS = SCRIPTS | {"%packages", "%prepackages", "%attachment", "%addon", "%anaconda", "%certificate"}
+#: What mic's options stand between, in a comment of one of the first lines.
+MIC_MARK = "-*-mic2-options-*-"
 INCLUDES = frozenset({"%include", "%ksappend"})
 
 _HERE_DOCUMENT = re.compile(r"""(?<!<)<<(-?)[ \t]*(?:"([^"\s]{1,64})"|'([^'\s]{1,64})'|\\?([A-Za-z_]\w{0,63}))""")
@@ -52,6 +54,19 @@ def lines_of(text: str, file: str, outer: int = 0) -> list[Line]:
         # The text does not end with a line end; a lone carriage return is one of the text.
         lines.append(last._replace(text=last.text + ("\r" if last.end == "\r\n" else ""), end=""))
     return lines
+
+
+def comment_of(text: str) -> str:
+    """The comment behind a command; one in quotes is none."""
+    quote = ""
+    for position, char in enumerate(text):
+        if quote:
+            quote = "" if char == quote else quote
+        elif char in "\"'":
+            quote = char
+        elif char == "#":
+            return text[position:].rstrip()
+    return ""
 
 
 def roles(lines: Sequence[Line], section: str = "") -> Iterator[Role]:

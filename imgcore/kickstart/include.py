@@ -8,28 +8,40 @@ from __future__ import annotations
 
 import os
 import shlex
-import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from imgcore.errors import InputError
+from imgcore.kickstart import beneath
 from imgcore.kickstart.decode import MOST_BYTES, MOST_LINES, decode
 from imgcore.kickstart.document import Line, lines_of, roles
 from imgcore.kickstart.mistakes import Notes, Place, shown
 
 __all__ = ["expand"]
 
+_ADD_IT = "add it, or remove the line"
 MOST_DEPTH = 20
 MOST_FILES = 1000
 
 
-def expand(text: str, name: str, root: Path | None, replace: Callable[[str], str], notes: Notes) -> list[Line]:
-    """The lines of `text` with tokens replaced and includes in place. Includes that cannot be are noted."""
-    return _Expansion(root, replace, notes).lines(text, name, name)
+def expand(
+    text: str,
+    name: str,
+    root: Path | None,
+    replace: Callable[[str], str],
+    notes: Notes,
+    seen: list[Line] | None = None,
+) -> list[Line]:
+    """The lines of `text` with tokens replaced and includes in place. Includes that cannot be are noted.
+
+    `seen` gets the lines of all files, also those that include others.
+    """
+    return _Expansion(root, replace, notes, [] if seen is None else seen).lines(text, name, name)
 
 
 class _Expansion:
-    def __init__(self, root: Path | None, replace: Callable[[str], str], notes: Notes) -> None:
+    def __init__(self, root: Path | None, replace: Callable[[str], str], notes: Notes, seen: list[Line]) -> None:
+        self._seen = seen
         self._root = Path(os.path.realpath(root)) if root is not None else None
         self._replace = replace
         self._notes = notes
@@ -45,6 +57,7 @@ class _Expansion:
             self._open.append(main if main.is_relative_to(self._root) else self._root / main.name)
         own = [line._replace(text=self._replace(line.text)) for line in lines_of(text, shown_as, outer)]
         self._total += len(own)
+        self._seen.extend(own)
         found: list[Line] = []
         for line, role in zip(own, roles(own, section), strict=True):
             if role.kind == "include":
@@ -99,31 +112,27 @@ class _Expansion:
             elif self._files >= MOST_FILES:
                 problem, remedy = f"is one of more than {MOST_FILES} included files", "join some of them"
         if problem:
-            self._notes.mistake(place, f"included file {shown(given)} {problem}", remedy)
+            self._notes.mistake(place, f"included file {shown(given)} {problem}", remedy, word=given, rule="include")
             return None
         self._files += 1
         return path
 
     def _content(self, place: Place, given: str, path: Path) -> str | None:
         try:
-            # Not blocking: the name could be a pipe that nobody writes to.
-            handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
-            try:
-                if not stat.S_ISREG(os.fstat(handle).st_mode):
-                    raise OSError(0, "it is not a file")
-                with open(handle, "rb", closefd=False) as file:
-                    content = file.read(MOST_BYTES + 1)
-            finally:
-                os.close(handle)
+            root = self._root or path.parent
+            content = beneath.content(root, path.relative_to(root), MOST_BYTES + 1)
             self._bytes += len(content)
             if self._bytes > MOST_BYTES or self._total > MOST_LINES:
                 raise OSError(0, "the included files are too large together")
             return decode(content, shown(given))
         except FileNotFoundError:
-            self._notes.mistake(place, f"included file {shown(given)} is not there", "add it, or remove the line")
+            self._notes.mistake(
+                place, f"included file {shown(given)} is not there", _ADD_IT, word=given, rule="include"
+            )
         except (OSError, ValueError) as error:
             reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
-            self._notes.mistake(place, f"included file {shown(given)} cannot be read: {shown(reason)}")
+            what = f"included file {shown(given)} cannot be read: {shown(reason)}"
+            self._notes.mistake(place, what, word=given, rule="include")
         except InputError as error:
-            self._notes.mistake(place, f"included file {error.message}", error.remedy)
+            self._notes.mistake(place, f"included file {error.message}", error.remedy, word=given, rule="include")
         return None

@@ -211,23 +211,25 @@ def judge(command: Command, image_type: str, notes: Notes) -> bool:
     if image_type == "fs" and name in LAYOUT:
         # A part line of a file tree is still read: it says where a disk will be mounted.
         if name not in ("part", "partition"):
-            notes.warning(command.place, f"{name} has no meaning for a file tree")
+            notes.warning(command.place, f"{name} has no meaning for a file tree", word=name, rule="tool")
             return False
     elif name in NO_MEANING:
-        notes.warning(command.place, f"{name} has no meaning for an image: {NO_MEANING[name]}")
+        what = f"{name} has no meaning for an image: {NO_MEANING[name]}"
+        notes.warning(command.place, what, word=name, rule="tool")
         return False
     carried = CARRIED.get(name)
     if carried is None:
         remedy = REFUSED.get(name, "leave it out")
-        notes.mistake(command.place, f"{name} is not something that the built-in creator does", remedy)
+        what = f"{name} is not something that the built-in creator does"
+        notes.mistake(command.place, what, remedy, word=name, rule="tool")
         return False
     for attribute, option in command.given.items():
         if attribute in carried.no_meaning:
-            notes.warning(command.place, f"{option} of {name} has no meaning here: {carried.no_meaning[attribute]}")
+            what = f"{option} of {name} has no meaning here: {carried.no_meaning[attribute]}"
+            notes.warning(command.place, what, word=option, rule="tool")
         elif attribute not in carried.options:
-            notes.mistake(
-                command.place, f"{option} of {name} is not something that the built-in creator does", carried.remedy
-            )
+            what = f"{option} of {name} is not something that the built-in creator does"
+            notes.mistake(command.place, what, carried.remedy, word=option, rule="tool")
     return True
 
 
@@ -235,7 +237,9 @@ def judge_section(section: Section, notes: Notes) -> None:
     """Note that a section is not carried out."""
     if section.kind in SECTIONS_WITHOUT_MEANING:
         reason = SECTIONS_WITHOUT_MEANING[section.kind]
-        notes.warning(section.place, f"%{section.kind} has no meaning for an image: {reason}")
+        what = f"%{section.kind} has no meaning for an image: {reason}"
+        notes.warning(section.place, what, word=f"%{section.kind}", rule="tool")
     else:
         remedy = _SECTION_REMEDIES.get(section.kind, "leave it out")
-        notes.mistake(section.place, f"%{section.kind} is not something that the built-in creator does", remedy)
+        what = f"%{section.kind} is not something that the built-in creator does"
+        notes.mistake(section.place, what, remedy, word=f"%{section.kind}", rule="tool")

@@ -34,7 +34,7 @@ def partitions(commands: Sequence[Command], image_type: str, place: Place, notes
         return _of_loop(found)
     if not notes.mistakes and not any(part.mountpoint == "/" for part in parts):
         remedy = "add a line such as part / --size=2048 --fstype=ext4"
-        notes.mistake(place, "a raw image needs a root partition", remedy)
+        notes.mistake(place, "a raw image needs a root partition", remedy, rule="no-root")
     return parts
 
 
@@ -47,7 +47,7 @@ def _of_loop(found: Sequence[tuple[Checker, Partition]]) -> tuple[Partition, ...
     if part.mountpoint != "/":
         check.mistake(f"the partition of a loop image is / and not {part.mountpoint or 'raw'}")
     elif part.fstype not in _ROOTS:
-        check.mistake(f"a loop image of {part.fstype} is not something that the built-in creator makes")
+        check.refuse(f"a loop image of {part.fstype} is not something that the built-in creator makes")
     return (part,)
 
 
@@ -55,7 +55,7 @@ def _partition(check: Checker) -> Partition | None:
     mountpoint = str(check.value("mountpoint") or (check.value("mntpoint") or [""])[0])
     for beginning, what in _REFUSED.items():
         if mountpoint.startswith(beginning):
-            check.mistake(f"{shown(mountpoint)}: {what} is not something that the built-in creator makes")
+            check.refuse(f"{shown(mountpoint)}: {what} is not something that the built-in creator makes")
             return None
     before = len(check.notes.mistakes)
     if mountpoint.startswith("/"):
@@ -97,7 +97,7 @@ def _file_system(check: Checker, mountpoint: str) -> str:
     fstype = given or implied or "ext4"
     if fstype not in _FILE_SYSTEMS:
         remedy = f"use one of {', '.join(_FILE_SYSTEMS[:5])}"
-        check.mistake(f"{shown(fstype)} is not a file system that the built-in creator makes", remedy)
+        check.refuse(f"{shown(fstype)} is not a file system that the built-in creator makes", remedy)
     elif implied in ("swap", "biosboot") and fstype != implied:
         check.mistake(f"{mountpoint} cannot be {fstype}", f"leave --fstype={fstype} out")
     elif fstype in ("swap", "biosboot") and fstype != mountpoint:
@@ -124,12 +124,14 @@ def _no_duplicates(found: Sequence[tuple[Checker, Partition]]) -> None:
         if part.mountpoint != "swap":
             if part.mountpoint in mounted:
                 line = mounted[part.mountpoint]
-                check.mistake(f"{part.mountpoint} is there already, in line {line}", "remove one of the lines")
+                what = f"{part.mountpoint} is there already, in line {line}"
+                check.mistake(what, "remove one of the lines", rule="duplicate")
             mounted.setdefault(part.mountpoint, part.line)
         for kind, value in (("label", part.label), ("UUID", part.uuid.lower())):
             if value and (kind, value) in names:
                 line = names[kind, value]
-                check.mistake(f"the {kind} {value} is there already, in line {line}", "give each its own")
+                what = f"the {kind} {value} is there already, in line {line}"
+                check.mistake(what, "give each its own", rule="duplicate")
             names.setdefault((kind, value), part.line)
 
 

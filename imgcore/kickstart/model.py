@@ -9,7 +9,7 @@ from typing import Any
 
 from imgcore.kickstart.mistakes import Place
 
-__all__ = ["Command", "Entry", "Header", "Kickstart", "PackageSection", "ScriptSection", "Section"]
+__all__ = ["Command", "Entry", "Header", "Kickstart", "PackageSection", "ScriptSection", "Section", "url_of"]
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,11 @@ class Command:
     values: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     #: Attribute in `values` to the option as it is written.
     given: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def url_of(values: Mapping[str, Any]) -> str:
+    """The URL that a repository is known by."""
+    return str(values.get("baseurl") or values.get("mirrorlist") or values.get("metalink") or "")
 
 
 @dataclass(frozen=True)
@@ -56,14 +61,18 @@ class ScriptSection:
     chroot: bool = True
     error_on_fail: bool = False
     log: str = ""
+    #: Where each line of the body stands: some may have been included.
+    places: tuple[Place, ...] = field(default=(), repr=False, compare=False)
 
 
 @dataclass(frozen=True)
 class Section:
-    """A section whose content is nobody's business here (%addon, %anaconda, %certificate)."""
+    """That there is a section. Of those that nothing here looks into (%addon, %anaconda, …) also what it says."""
 
     kind: str
     place: Place
+    header: str = ""
+    body: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,5 +96,7 @@ class Kickstart:
     attachments: tuple[Entry, ...] = ()
     scripts: tuple[ScriptSection, ...] = ()
     sections: tuple[Section, ...] = ()
+    #: Every section there is, also those that are above, in their order.
+    all_sections: tuple[Section, ...] = ()
     header: Header = Header()
     warnings: tuple[str, ...] = ()

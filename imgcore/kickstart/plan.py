@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from imgcore.creator.plan import Plan, Script
 from imgcore.errors import InputError
@@ -17,7 +18,7 @@ from imgcore.kickstart.mistakes import KickstartError, Notes, Place, TooMany, sh
 from imgcore.kickstart.model import Command, Kickstart, ScriptSection, Section
 from imgcore.kickstart.options import options
 
-__all__ = ["IMAGE_TYPES", "plan"]
+__all__ = ["IMAGE_TYPES", "judged", "plan"]
 
 IMAGE_TYPES = ("fs", "loop", "raw")
 #: Scripts that run. Those in the image use its shell; the others run here, where mic uses bash.
@@ -43,12 +44,8 @@ def plan(
             f"use {', '.join(IMAGE_TYPES)}, or the tool mic",
         )
     chosen = options(extra_opts, image_type)
-    notes = Notes()
-    notes.warnings.extend(kickstart.warnings)
+    notes = Notes("value")
     try:
-        commands = _judged(kickstart, image_type, notes)
-        last = kickstart.commands[-1].place.line if kickstart.commands else 1
-        parts = layout.partitions(commands, image_type, Place(kickstart.name, last, last), notes)
         made = Plan(
             name=name,
             arch=arch,
@@ -57,11 +54,7 @@ def plan(
             kickstart=kickstart.name,
             build_id=build_id,
             release=chosen.release or (tokens or {}).get("RELEASE", ""),
-            packages=software.packages(kickstart, notes),
-            repositories=software.repositories(commands, notes),
-            system=system.system(commands, notes),
-            partitions=parts,
-            boot_loader=layout.boot_loader(commands, parts, notes),
+            **judged(kickstart, image_type, notes),
             scripts=tuple(_script(each) for each in kickstart.scripts if each.kind in _SCRIPTS),
             attachments=software.attachments(kickstart),
             tokens={key: value for key, value in (tokens or {}).items() if _ENVIRONMENT_NAME.fullmatch(key)},
@@ -74,7 +67,21 @@ def plan(
     notes.check()
     if not made.repositories:
         raise InputError(f"{kickstart.name} has no repo line", "add one, or give --extra-repo")
-    return made, (*notes.warnings, *chosen.warnings)
+    return made, (*kickstart.warnings, *notes.warnings, *chosen.warnings)
+
+
+def judged(kickstart: Kickstart, image_type: str, notes: Notes) -> dict[str, Any]:
+    """What the kickstart itself says of a Plan; what cannot be, or is not done, is noted. Raises TooMany."""
+    commands = _judged(kickstart, image_type, notes)
+    last = kickstart.commands[-1].place.line if kickstart.commands else 1
+    parts = layout.partitions(commands, image_type, Place(kickstart.name, last, last), notes)
+    return {
+        "packages": software.packages(kickstart, notes),
+        "repositories": software.repositories(commands, notes),
+        "system": system.system(commands, notes),
+        "partitions": parts,
+        "boot_loader": layout.boot_loader(commands, parts, notes),
+    }
 
 
 def _judged(kickstart: Kickstart, image_type: str, notes: Notes) -> list[Command]:
@@ -87,10 +94,15 @@ def _judged(kickstart: Kickstart, image_type: str, notes: Notes) -> list[Command
             kept.append(command)
         else:
             line = last[command.name].place.line
-            notes.warning(command.place, f"{command.name} stands again in line {line}, and that one is used")
+            what = f"{command.name} stands again in line {line}, and that one is used"
+            notes.warning(command.place, what, word=command.name, rule="duplicate")
     for script in kickstart.scripts:
         if script.kind not in _SCRIPTS:
             judge_section(Section(script.kind, script.place), notes)
+        elif script.interpreter and not script.interpreter.startswith("/"):
+            what = f"{shown(script.interpreter)} of %{script.kind} is not something that the built-in creator runs"
+            remedy = "give --interpreter a path"
+            notes.mistake(script.place, what, remedy, word=script.interpreter, rule="tool")
     for section in kickstart.sections:
         judge_section(section, notes)
     return kept

@@ -6,6 +6,8 @@ for any input. What a command asks for is judged by `plan`, not here.
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import functools
 import shlex
 from collections.abc import Mapping, Sequence
@@ -16,8 +18,8 @@ from imgcore.errors import InputError
 from imgcore.kickstart import include, sections
 from imgcore.kickstart.decode import decode
 from imgcore.kickstart.dialect import NotUnderstood, Reader
-from imgcore.kickstart.document import INCLUDES, SCRIPTS, SECTIONS, Line, lines_of, roles
-from imgcore.kickstart.mistakes import KickstartError, Notes, TooMany, nearest, shown
+from imgcore.kickstart.document import INCLUDES, MIC_MARK, SCRIPTS, SECTIONS, Line, lines_of, roles
+from imgcore.kickstart.mistakes import Grade, KickstartError, Mistake, Notes, TooMany, nearest, shown
 from imgcore.kickstart.model import (
     Command,
     Entry,
@@ -29,11 +31,10 @@ from imgcore.kickstart.model import (
 )
 from imgcore.kickstart.tokens import replacer, unresolved
 
-__all__ = ["header", "read"]
+__all__ = ["Findings", "header", "read", "read_all"]
 
 MOST_COMMANDS = 5000
 LONGEST_COMMAND = 65536
-_MIC_OPTIONS = "-*-mic2-options-*-"
 
 
 def read(
@@ -57,7 +58,7 @@ def read(
 
 def header(text: str) -> Header:
     """What a kickstart's first lines say of type and architecture, which its tokens can depend on."""
-    return _Reading("", Notes())._header(lines_of(text, ""))
+    return mic_header(lines_of(text, ""), Notes())
 
 
 # What includes nothing is the same each time, and is asked for three times: by `build_ks`, to check and to build.
@@ -68,46 +69,92 @@ def _read_alone(text: str, name: str, tokens: tuple[tuple[str, str], ...]) -> Ki
 
 def _read(text: str, name: str, root: Path | None, tokens: Mapping[str, str]) -> Kickstart:
     notes = Notes()
+    reading = _Reading(name, notes, Reader())
+    lines: list[Line] = []
+    with contextlib.suppress(TooMany):
+        reading.walk(include.expand(text, name, root, replacer(tokens), notes, lines))
     try:
-        lines = include.expand(text, name, root, replacer(tokens), notes)
-        return _Reading(name, notes).read(lines)
-    except TooMany:
-        raise KickstartError(notes.mistakes, bounded=True) from None
+        notes.check()
+    except KickstartError as error:
+        wrong = {(each.place.file, each.place.line) for each in error.mistakes}
+        error.lines = {key: line.text for line in lines if (key := (line.place.file, line.place.line)) in wrong}
+        raise
+    return reading.kickstart()
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What could be read of a kickstart, the lines of all its files, and everything that was found on the way."""
+
+    kickstart: Kickstart
+    lines: tuple[Line, ...]
+    found: tuple[Mistake, ...]
+    #: Grades of which there was more than is told.
+    cut: frozenset[Grade] = frozenset()
+
+
+def read_all(
+    content: bytes,
+    name: str,
+    *,
+    root: Path | None = None,
+    tokens: Mapping[str, str] | None = None,
+    reader: Reader | None = None,
+) -> Findings:
+    """Like `read`, but what is wrong is told beside what is not. Raises InputError for what is no text."""
+    name = shown(name, 200)
+    notes = Notes()
+    reading = _Reading(name, notes, reader or Reader())
+    lines: list[Line] = []
+    with contextlib.suppress(TooMany):
+        text = decode(content, name)
+        reading.walk(include.expand(text, name, root, replacer(tokens or {}), notes, lines))
+    found = (*notes.mistakes, *notes.warned)
+    return Findings(reading.kickstart(), tuple(lines), found, frozenset(notes.cut))
 
 
 @dataclass
 class _Reading:
     name: str
     notes: Notes
+    reader: Reader
+    lines: Sequence[Line] = ()
+    header: Header = field(default_factory=Header)
     commands: list[Command] = field(default_factory=list)
     packages: list[PackageSection] = field(default_factory=list)
     prepackages: list[Entry] = field(default_factory=list)
     attachments: list[Entry] = field(default_factory=list)
     scripts: list[ScriptSection] = field(default_factory=list)
     sections: list[Section] = field(default_factory=list)
+    all_sections: list[Section] = field(default_factory=list)
 
-    def read(self, lines: Sequence[Line]) -> Kickstart:
-        """Read all lines; raises KickstartError."""
-        self._walk(lines)
-        header = self._header(lines)
-        self.notes.check()
-        if not (self.commands or self.packages or self.scripts or self.prepackages or self.attachments):
-            raise InputError(f"{self.name} has no command and no section", "is it a kickstart?")
+    def kickstart(self) -> Kickstart:
+        """What was read."""
         return Kickstart(
             name=self.name,
-            text="".join(f"{line.text}{line.end}" for line in lines),
+            text="".join(f"{line.text}{line.end}" for line in self.lines),
             commands=tuple(self.commands),
             packages=tuple(self.packages),
             prepackages=tuple(self.prepackages),
             attachments=tuple(self.attachments),
             scripts=tuple(self.scripts),
             sections=tuple(self.sections),
-            header=header,
-            warnings=tuple(self.notes.warnings),
+            all_sections=tuple(self.all_sections),
+            header=self.header,
+            warnings=self.notes.warnings,
         )
 
+    def walk(self, lines: Sequence[Line]) -> None:
+        """Read all lines. Raises TooMany."""
+        self.lines = lines
+        self._walk(lines)
+        self.header = mic_header(lines, self.notes)
+        if not self.notes.mistakes and not (
+            self.commands or self.packages or self.scripts or self.prepackages or self.attachments
+        ):
+            raise InputError(f"{self.name} has no command and no section", "is it a kickstart?")
+
     def _walk(self, lines: Sequence[Line]) -> None:
-        reader = Reader()
         opened: Line | None = None
         section = ""
         body: list[Line] = []
@@ -127,7 +174,7 @@ class _Reading:
             elif role.kind == "body":
                 body.append(line)
             elif role.kind == "command":
-                self._command(reader, line)
+                self._command(line)
         if opened is not None:
             self._section(section, opened, body)
             unclosed.append((section, opened))
@@ -137,7 +184,7 @@ class _Reading:
             else:
                 self.notes.warning(header.place, f"{section} has no %end: read as before Fedora 8")
 
-    def _command(self, reader: Reader, line: Line) -> None:
+    def _command(self, line: Line) -> None:
         if len(self.commands) >= MOST_COMMANDS:
             self.notes.mistake(line.place, f"more than {MOST_COMMANDS} commands")
             raise TooMany
@@ -155,18 +202,20 @@ class _Reading:
             self.notes.mistake(line.place, "a command without a name")
             return
         try:
-            values, given = reader.read(words, line.place.line)
+            values, given = self.reader.read(words, line.place.line)
         except NotUnderstood as error:
-            self.notes.mistake(line.place, str(error))
+            self.notes.mistake(line.place, str(error), word=error.word)
             return
         self.commands.append(Command(words[0], tuple(words), line.place, values, given))
         token = next((token for word in words if (token := unresolved(word))), "")
         if token and words[0] in ("repo", "url"):
-            self.notes.mistake(line.place, *_no_value(token, words[0]))
+            self.notes.mistake(line.place, *_no_value(token, words[0]), word=f"@{token}@", rule="token")
         elif token:
-            self.notes.warning(line.place, _no_value(token, words[0])[0])
+            self.notes.warning(line.place, _no_value(token, words[0])[0], word=f"@{token}@", rule="token")
 
     def _section(self, section: str, header: Line, body: Sequence[Line]) -> None:
+        if section in SECTIONS:
+            self.all_sections.append(Section(section.removeprefix("%"), header.place))
         if section in SCRIPTS:
             script = sections.script(section, header, body, self.notes)
             self.scripts.extend([script] if script else [])
@@ -178,36 +227,40 @@ class _Reading:
         elif section == "%attachment":
             self.attachments.extend(sections.attachments(header, body, self.notes))
         elif section in SECTIONS:
-            self.sections.append(Section(section.removeprefix("%"), header.place))
+            text = "".join(f"{line.text}\n" for line in body)
+            self.sections.append(dataclasses.replace(self.all_sections[-1], header=header.text.strip(), body=text))
         else:
-            self.notes.mistake(header.place, f"unknown section {shown(section)}{nearest(section, SECTIONS)}")
+            what = f"unknown section {shown(section)}{nearest(section, SECTIONS)}"
+            self.notes.mistake(header.place, what, word=section)
 
-    def _header(self, lines: Sequence[Line]) -> Header:
-        """mic's options, which are in a comment of one of the first lines."""
-        for line in lines[:20]:
-            parts = line.text.split(_MIC_OPTIONS)
-            if len(parts) < 3 or not line.text.lstrip().startswith("#"):
-                continue
-            try:
-                words = shlex.split(parts[1][:1024])
-            except ValueError:
-                self.notes.warning(line.place, "mic's options are not understood")
-                return Header()
-            return self._mic_options(line, words)
-        return Header()
 
-    def _mic_options(self, line: Line, words: list[str]) -> Header:
-        found = {"image_type": "", "arch": ""}
-        known = {"-f": "image_type", "--format": "image_type", "-A": "arch", "--arch": "arch"}
-        while words:
-            option, equals, value = words.pop(0).partition("=")
-            if option not in known:
-                self.notes.warning(line.place, f"mic's option {shown(option)} is not used")
-                continue
-            if not equals:
-                value = words.pop(0) if words else ""
-            found[known[option]] = value
-        return Header(**found)
+def mic_header(lines: Sequence[Line], notes: Notes) -> Header:
+    """mic's options, which are in a comment of one of the first lines."""
+    for line in lines[:20]:
+        parts = line.text.split(MIC_MARK)
+        if len(parts) < 3 or not line.text.lstrip().startswith("#"):
+            continue
+        try:
+            words = shlex.split(parts[1][:1024])
+        except ValueError:
+            notes.warning(line.place, "mic's options are not understood")
+            return Header()
+        return _mic_options(line, words, notes)
+    return Header()
+
+
+def _mic_options(line: Line, words: list[str], notes: Notes) -> Header:
+    found = {"image_type": "", "arch": ""}
+    known = {"-f": "image_type", "--format": "image_type", "-A": "arch", "--arch": "arch"}
+    while words:
+        option, equals, value = words.pop(0).partition("=")
+        if option not in known:
+            notes.warning(line.place, f"mic's option {shown(option)} is not used", word=option)
+            continue
+        if not equals:
+            value = words.pop(0) if words else ""
+        found[known[option]] = value
+    return Header(**found)
 
 
 def _no_value(token: str, command: str) -> tuple[str, str]:

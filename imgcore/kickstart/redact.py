@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import re
 
+from imgcore.credentials import MASK, masked
 from imgcore.kickstart.document import lines_of, roles
 
-__all__ = ["redact"]
+__all__ = ["redact", "redact_diff"]
 
-MASK = "***"
-_URL = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]{0,20}://)[^\s/?#\"'<>@]*(?:@[^\s/?#\"'<>@]*)*@")
-_WORD = re.compile(r"(?:\"[^\"]*\"|'[^']*'|[^\s\"'])+|[\"'][^\s]*")
+_WORD = re.compile(r"(?:\"[^\"]*+\"|'[^']*+'|[^\s\"']++)++|[\"'][^\s]*+")
 _SECRETS = frozenset(
     {
         "--password",
@@ -27,6 +26,7 @@ _SECRETS = frozenset(
         "--one-time-password",
         "--md5pass",
         "--key",
+        "--activation-key",
     }
 )
 #: Commands whose password may be crypted, and those that take it as a word of its own.
@@ -39,13 +39,19 @@ _TAKES_VALUE = frozenset({"--username"})
 def redact(text: str) -> str:
     """`text` with every secret that it shows replaced by `***`."""
     lines = lines_of(text, "")
-    masked = []
+    found = []
     for line, role in zip(lines, roles(lines), strict=True):
         body = line.text
         if role.kind == "command" or (role.kind == "blank" and body.strip()):
             body = _command(body)
-        masked.append(_URL.sub(rf"\1{MASK}@", body) + line.end)
-    return "".join(masked)
+        found.append(masked(body) + line.end)
+    return "".join(found)
+
+
+def redact_diff(diff: str) -> str:
+    """A unified diff without secrets; what each of its lines was part of is not known, so all are masked alike."""
+    lines = diff.split("\n")
+    return "\n".join(line[:1] + masked(_command(line[1:])) for line in lines)
 
 
 def _command(text: str) -> str:

@@ -15,11 +15,13 @@ from imgcore.kickstart.document import Line
 from imgcore.kickstart.mistakes import Notes, Place, nearest, shown
 from imgcore.kickstart.model import Entry, PackageSection, ScriptSection
 
-__all__ = ["PACKAGE_NAME", "attachments", "packages", "prepackages", "script"]
+__all__ = ["PACKAGES_OPTIONS", "PACKAGE_NAME", "SCRIPT_OPTIONS", "attachments", "packages", "prepackages", "script"]
 
 #: Names, globs, versions, provides such as `perl(Foo)` and paths; nothing that could be an option or two words.
 PACKAGE_NAME = re.compile(r"[\w/*?\[.(+][\w./*?\[\]!+:~^%(),=<>&@-]{0,254}")
 _GROUP_NAME = re.compile(r"[\w*][\w .,+&/()'*-]{0,254}")
+#: A path or, as livecd-creator has its own, a name.
+_INTERPRETER = re.compile(r"/[^\x00-\x1f\x7f]*|[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 _LONGEST = 4096
 
 
@@ -30,7 +32,7 @@ class _Option:
 
 
 #: Spelling (lower case) to option.
-_PACKAGES_OPTIONS: Mapping[str, _Option] = {
+PACKAGES_OPTIONS: Mapping[str, _Option] = {
     "--excludedocs": _Option("excludedocs"),
     "--ignoremissing": _Option("ignoremissing"),
     "--ignorebroken": _Option("ignorebroken"),
@@ -47,7 +49,7 @@ _PACKAGES_OPTIONS: Mapping[str, _Option] = {
     "--timeout": _Option("timeout", True),
     "--retries": _Option("retries", True),
 }
-_SCRIPT_OPTIONS: Mapping[str, _Option] = {
+SCRIPT_OPTIONS: Mapping[str, _Option] = {
     "--interpreter": _Option("interpreter", True),
     "--nochroot": _Option("nochroot"),
     "--erroronfail": _Option("erroronfail"),
@@ -60,7 +62,7 @@ _GROUP_OPTIONS = {"--nodefaults": "required", "--optional": "all"}
 def _options(header: Line, known: Mapping[str, _Option], notes: Notes) -> Mapping[str, str] | None:
     """The options of a section's header; None after a mistake."""
     try:
-        words = shlex.split(header.text[:_LONGEST], comments=True)
+        words = shlex.split(header.text.strip()[:_LONGEST], comments=True)
     except ValueError as error:
         notes.mistake(header.place, f"{header.text.split()[0]}: {shown(str(error)).lower()}")
         return None
@@ -104,7 +106,7 @@ def _listed(body: Sequence[Line], section: str, notes: Notes) -> list[tuple[str,
 
 def packages(header: Line, body: Sequence[Line], notes: Notes) -> PackageSection | None:
     """A %packages section."""
-    options = _options(header, _PACKAGES_OPTIONS, notes)
+    options = _options(header, PACKAGES_OPTIONS, notes)
     entries = [_entry(text, place, notes) for text, place in _listed(body, "%packages", notes)]
     if options is None:
         return None
@@ -183,14 +185,17 @@ def attachments(header: Line, body: Sequence[Line], notes: Notes) -> tuple[Entry
 
 def script(section: str, header: Line, body: Sequence[Line], notes: Notes) -> ScriptSection | None:
     """A script section; its body has Unix line ends, whatever the file has."""
-    options = _options(header, _SCRIPT_OPTIONS, notes)
+    options = _options(header, SCRIPT_OPTIONS, notes)
     if options is None:
         return None
     interpreter, log = options.get("interpreter", ""), options.get("log", "")
-    for option, path in (("--interpreter", interpreter), ("--log", log)):
-        if path and (not path.startswith("/") or not path.isprintable()):
-            notes.mistake(header.place, f"option {option} of {section}: {shown(path)} is not an absolute path")
-            return None
+    if interpreter and not _INTERPRETER.fullmatch(interpreter):
+        what = f"option --interpreter of {section}: {shown(interpreter)} is not a path"
+        notes.mistake(header.place, what, word=interpreter)
+        return None
+    if log and (not log.startswith("/") or not log.isprintable()):
+        notes.mistake(header.place, f"option --log of {section}: {shown(log)} is not an absolute path", word=log)
+        return None
     return ScriptSection(
         kind=section.removeprefix("%"),
         body="".join(f"{line.text}\n" for line in body),
@@ -199,4 +204,5 @@ def script(section: str, header: Line, body: Sequence[Line], notes: Notes) -> Sc
         chroot="nochroot" not in options,
         error_on_fail="erroronfail" in options,
         log=log,
+        places=tuple(line.place for line in body),
     )

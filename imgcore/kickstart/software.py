@@ -10,12 +10,12 @@ from imgcore.kickstart.check import Checker
 from imgcore.kickstart.mistakes import Notes, shown
 from imgcore.kickstart.model import Command, Entry, Kickstart, PackageSection
 
-__all__ = ["attachments", "packages", "repositories"]
+__all__ = ["CARRIED", "NO_MEANING", "attachments", "packages", "repositories"]
 
 #: Options of %packages that are carried out, and those that change nothing here.
 #: Weak dependencies are never followed, so that --exclude-weakdeps is what happens anyway.
-_CARRIED = frozenset({"excludedocs", "ignoremissing", "inst-langs", "nocore", "exclude-weakdeps"})
-_NO_MEANING = {
+CARRIED = frozenset({"excludedocs", "ignoremissing", "inst-langs", "nocore", "exclude-weakdeps"})
+NO_MEANING = {
     "nobase": "@base is not installed unless it is listed",
     "timeout": "the creator has its own",
     "retries": "the creator has its own",
@@ -41,10 +41,11 @@ def repositories(commands: Sequence[Command], notes: Notes) -> tuple[Repository,
         if there is None:
             found[repository.name] = repository
         elif (there.url, there.mirrorlist) == (repository.url, repository.mirrorlist):
-            notes.warning(command.place, f"repository {repository.name} is there already, in line {there.line}")
+            what = f"repository {repository.name} is there already, in line {there.line}"
+            notes.warning(command.place, what, word=repository.name, rule="duplicate")
         else:
             what = f"repository {repository.name} is there already, in line {there.line}, with another URL"
-            notes.mistake(command.place, what, "give it another name")
+            notes.mistake(command.place, what, "give it another name", word=repository.name, rule="conflict")
     return tuple(found.values())
 
 
@@ -121,7 +122,7 @@ def packages(kickstart: Kickstart, notes: Notes) -> Packages:
                 sign = "@^" if entry.kind == "environment" else "@"
                 remedy = "list its groups" if entry.kind == "environment" else "list its packages"
                 what = f"the {entry.kind} {sign}{entry.name} is not something that the built-in creator installs"
-                notes.mistake(entry.place, what, remedy)
+                notes.mistake(entry.place, what, remedy, word=entry.name, rule="tool")
                 continue
             _enter(entry, names, groups, excluded, notes)
     if "@core" in excluded:
@@ -150,12 +151,14 @@ def _enter(
     if entry.excluded:
         there = listed.pop(entry.name, None)
         if there is not None:
-            notes.warning(entry.place, f"{key} is excluded here and listed in line {there.line}: it is excluded")
+            what = f"{key} is excluded here and listed in line {there.line}: it is excluded"
+            notes.warning(entry.place, what, word=key, rule="conflict")
         excluded.setdefault(key, Item(key, line))
         return
     dropped = excluded.pop(key, None)
     if dropped is not None:
-        notes.warning(entry.place, f"{key} is listed here and excluded in line {dropped.line}: it is installed")
+        what = f"{key} is listed here and excluded in line {dropped.line}: it is installed"
+        notes.warning(entry.place, what, word=key, rule="conflict")
     if entry.kind == "group":
         groups[entry.name] = Group(entry.name, entry.include, line)
     else:
@@ -164,11 +167,13 @@ def _enter(
 
 def _judge_options(section: PackageSection, notes: Notes) -> None:
     for option in section.options:
-        if option in _NO_MEANING:
-            notes.warning(section.place, f"--{option} of %packages has no meaning here: {_NO_MEANING[option]}")
-        elif option not in _CARRIED:
+        if option in NO_MEANING:
+            what = f"--{option} of %packages has no meaning here: {NO_MEANING[option]}"
+            notes.warning(section.place, what, word=f"--{option}", rule="tool")
+        elif option not in CARRIED:
             what = f"--{option} of %packages is not something that the built-in creator does"
-            notes.mistake(section.place, what, _REMEDIES.get(option, "leave it out"))
+            remedy = _REMEDIES.get(option, "leave it out")
+            notes.mistake(section.place, what, remedy, word=f"--{option}", rule="tool")
 
 
 def _languages(sections: Sequence[PackageSection], notes: Notes) -> str | None:

@@ -24,7 +24,7 @@ from imgcore.kickstart.check import Checker
 from imgcore.kickstart.mistakes import Notes, shown
 from imgcore.kickstart.model import Command
 
-__all__ = ["system"]
+__all__ = ["READERS", "system"]
 
 _HIGHEST_ID = 2**32 - 2
 #: Devices that an installer finds by looking, which an image cannot.
@@ -37,7 +37,7 @@ def system(commands: Sequence[Command], notes: Notes) -> System:
     for command in commands:
         checkers[command.name].append(Checker(command, notes))
     found: dict[str, Any] = {}
-    for name, reader in _READERS.items():
+    for name, reader in READERS.items():
         if checkers[name]:
             found.update(reader(checkers[name][-1]))
     users = tuple(_user(each) for each in checkers["user"])
@@ -130,7 +130,8 @@ def _no_duplicates(checkers: Sequence[Checker], found: Sequence[User | UserGroup
     lines: dict[str, int] = {}
     for check, each in zip(checkers, found, strict=True):
         if each.name and each.name in lines:
-            check.mistake(f"{each.name} is there already, in line {lines[each.name]}", "remove one of the lines")
+            what = f"{each.name} is there already, in line {lines[each.name]}"
+            check.mistake(what, "remove one of the lines", rule="duplicate")
         lines.setdefault(each.name, each.line)
 
 
@@ -176,7 +177,7 @@ def _selinux(check: Checker) -> Mapping[str, Any]:
 def _first_boot(check: Checker) -> Mapping[str, Any]:
     value = check.value("firstboot")
     if value == constants.FIRSTBOOT_RECONFIG:
-        check.mistake("--reconfig is not something that the built-in creator does", "use --enable")
+        check.refuse("--reconfig is not something that the built-in creator does", "use --enable")
     return {"first_boot": value != constants.FIRSTBOOT_SKIP}
 
 
@@ -203,7 +204,7 @@ def _interface(check: Checker) -> Interface:
         check.mistake(f"the device {shown(device)} is a hardware address", "give the name of the interface")
     protocol = str(check.value("bootProto") or "dhcp").lower()
     if protocol not in ("dhcp", "static", "bootp"):
-        check.mistake(f"--bootproto={shown(protocol)} is not something that the built-in creator does")
+        check.refuse(f"--bootproto={shown(protocol)} is not something that the built-in creator does")
     protocol = "none" if check.value("noipv4") else protocol.replace("bootp", "dhcp")
     address, netmask = check.address(check.value("ip")), check.address(check.value("netmask"))
     if protocol == "static" and not (address and netmask):
@@ -237,7 +238,8 @@ def _no_duplicate_devices(checkers: Sequence[Checker], found: Sequence[Interface
     lines: dict[str, int] = {}
     for check, each in zip(checkers, found, strict=True):
         if each.device and each.device in lines:
-            check.mistake(f"{each.device} is there already, in line {lines[each.device]}", "remove one of the lines")
+            what = f"{each.device} is there already, in line {lines[each.device]}"
+            check.mistake(what, "remove one of the lines", rule="duplicate")
         lines.setdefault(each.device, each.line)
 
 
@@ -259,7 +261,7 @@ def _desktop(desktops: Sequence[Checker], xconfigs: Sequence[Checker]) -> Deskto
     )
 
 
-_READERS: Mapping[str, Callable[[Checker], Mapping[str, Any]]] = {
+READERS: Mapping[str, Callable[[Checker], Mapping[str, Any]]] = {
     "lang": _lang,
     "keyboard": _keyboard,
     "timezone": _timezone,

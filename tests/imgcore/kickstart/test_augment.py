@@ -148,6 +148,13 @@ def test_a_refusal_shows_no_credentials() -> None:
     assert "hidden" not in str(caught.value)
 
 
+def test_a_url_that_is_refused_shows_no_credentials() -> None:
+    for url in ("http://me:hidden@y/<b>", "http://me:hidden@y/#b", f"http://me:hidden{'x' * 99}@y/<b>"):
+        with pytest.raises(InputError, match=r"y/") as caught:
+            augment(KS, extra_repos=[url])
+        assert "hidden" not in str(caught.value)
+
+
 @pytest.mark.parametrize(("excluded", "wanted"), [("-vim", {"packages": ["vim"]}), ("-@kde", {"groups": ["kde"]})])
 def test_adding_what_is_excluded_is_told(excluded: str, wanted: dict[str, list[str]]) -> None:
     with pytest.raises(InputError, match="is excluded by the kickstart"):

@@ -75,7 +75,7 @@ def test_a_mistake_is_told_with_line_and_nearest_word(text: str, message: str) -
 def test_all_mistakes_come_at_once_in_the_order_of_their_lines() -> None:
     error = refusal("%packages\na b\n%end\nfoo\nlang en\nbar\n")
     assert [mistake.place.line for mistake in error.mistakes] == [2, 4, 6]
-    assert error.message.endswith("; 2 more mistakes (lines 4, 6)")
+    assert error.message.endswith("; 2 more mistakes (lines 4, 6), `img ks check FILE` tells them all")
 
 
 def test_junk_is_not_told_line_by_line() -> None:
@@ -347,6 +347,7 @@ _WORDS = st.sampled_from(
 @given(st.binary(max_size=300))
 @example(b"\xff")
 @example(b"%")
+@example("\x85 %attachment".encode())
 @example(b"%packages\n@^\n%end")
 @example(b"# -*-mic2-options-*- ' -*-mic2-options-*-")
 def test_any_bytes_are_read_or_refused_with_an_input_error(content: bytes) -> None:
