@@ -1,4 +1,4 @@
-"""Where a tool runs: in a sandbox on this machine, directly or through the sudo door.
+"""Where a tool runs: in a sandbox on this machine, directly, through the sudo door, or in a virtual machine.
 
 Inside the sandbox every tool finds the same places, whatever the executor:
 
@@ -58,7 +58,11 @@ class Task:
     cache: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     readable: tuple[Path, ...] = ()
+    #: What a build that may reach nothing else must reach: its repositories.
+    urls: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    #: Where a virtual machine is kept whose tool failed; None: nowhere.
+    keep: Path | None = None
 
 
 @dataclass(frozen=True)

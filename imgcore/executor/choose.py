@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from imgcore.config import Config
 from imgcore.executor import Executor, kernel
-from imgcore.executor.local import can_pass_the_door, direct, sudo
+from imgcore.executor.local import can_pass_the_door, direct, sudo, vm
 
 __all__ = ["executor", "root_may_mount", "user_namespaces_work"]
 
@@ -17,6 +17,8 @@ def executor(config: Config) -> Executor:
     """The executor for jobs of this configuration. `direct` where nothing works: it tells why."""
     if config.executor == "sudo":
         return sudo()
+    if config.executor == "vm":
+        return vm(config.commands, config.vm)
     if config.executor == "direct" or os.geteuid() == 0 or user_namespaces_work():
         return direct(config.commands)
     return sudo() if can_pass_the_door() else direct(config.commands)

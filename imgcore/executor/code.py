@@ -9,20 +9,21 @@ from __future__ import annotations
 import importlib.machinery
 import importlib.util
 import marshal
+from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["files"]
+__all__ = ["CREATOR", "files"]
 
 #: What the built-in creator is made of, below the package's directory.
-_PARTS = ("__init__.py", "errors.py", "run.py", "progress.py", "creator")
+CREATOR = ("__init__.py", "errors.py", "run.py", "progress.py", "creator")
 #: PEP 552: a file that is never compared with its source, which has another time in each sandbox.
 _UNCHECKED = (1).to_bytes(4, "little")
 
 
-def files() -> dict[str, bytes]:
-    """Relative path to content: each module of the creator, and this interpreter's code of it."""
+def files(parts: Sequence[str] = CREATOR) -> dict[str, bytes]:
+    """Relative path to content: each module of these parts of the package, and this interpreter's code of it."""
     package = Path(__file__).resolve().parents[1]
-    paths = [package / each for each in _PARTS]
+    paths = [package / each for each in parts]
     found = {}
     for path in [file for each in paths for file in (sorted(each.rglob("*.py")) if each.is_dir() else [each])]:
         name = f"{package.name}/{path.relative_to(package)}"

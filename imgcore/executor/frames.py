@@ -17,7 +17,7 @@ import json
 import os
 import struct
 from collections.abc import Iterator, Mapping
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 __all__ = [
     "DATA",
@@ -29,8 +29,10 @@ __all__ = [
     "Writer",
     "decode_data",
     "pack_inputs",
+    "pack_json",
     "read",
     "receive_inputs",
+    "receive_json",
 ]
 
 LINES, SAMPLE, FILE, DATA, END, REFUSED = b"L", b"S", b"F", b"D", b"E", b"X"
@@ -105,16 +107,26 @@ def decode_data(content: bytes) -> tuple[int, bytes]:
 
 def pack_inputs(inputs: Mapping[str, bytes]) -> bytes:
     """What `receive_inputs` reads."""
-    content = json.dumps({name: base64.b64encode(each).decode() for name, each in inputs.items()}).encode()
-    return _LENGTH.pack(len(content)) + content
+    return pack_json({name: base64.b64encode(each).decode() for name, each in inputs.items()})
+
+
+def pack_json(content: object) -> bytes:
+    """What `receive_json` reads."""
+    packed = json.dumps(content).encode()
+    return _LENGTH.pack(len(packed)) + packed
+
+
+def receive_json(descriptor: int) -> Any:
+    """One packed value, and not one byte more from the descriptor. Raises ValueError."""
+    (length,) = _LENGTH.unpack(_exactly(descriptor, _LENGTH.size))
+    if length > _INPUT_BYTES:
+        raise ValueError(f"{length} bytes of input are more than {_INPUT_BYTES}")
+    return json.loads(_exactly(descriptor, length))
 
 
 def receive_inputs(descriptor: int) -> dict[str, bytes]:
     """The input files, and not one byte more from the descriptor. Raises ValueError."""
-    (length,) = _LENGTH.unpack(_exactly(descriptor, _LENGTH.size))
-    if length > _INPUT_BYTES:
-        raise ValueError(f"{length} bytes of input files are more than {_INPUT_BYTES}")
-    told = json.loads(_exactly(descriptor, length))
+    told = receive_json(descriptor)
     for name in told:
         if not name or "/" in name or "\0" in name or name in (".", ".."):
             raise ValueError(f"{name!r} is not a file name")

@@ -44,7 +44,7 @@ def furnish(
     if backing is None:
         scratch.in_memory(_STAGE, disk_bytes)
     else:
-        scratch.on_disk(_STAGE, backing)
+        backing.mount(_STAGE)
     stage = Path(_STAGE, "imager")
     stage.mkdir(mode=0o755)
     _give(Path(_STAGE), owner)

@@ -12,8 +12,9 @@ import os
 from pathlib import Path
 
 __all__ = [
-    "NEW_IPC", "NEW_MOUNTS", "NEW_PIDS", "NEW_USER", "NEW_UTS", "bind", "die_with_parent", "drop_from_bounding_set",
-    "no_new_privileges", "mount", "move_to_own_root", "read_only_everywhere", "unshare",
+    "NEW_IPC", "NEW_MOUNTS", "NEW_PIDS", "NEW_USER", "NEW_UTS", "bind", "detach", "die_with_parent", "enter",
+    "drop_from_bounding_set", "no_new_privileges", "mount", "move_to_own_root", "read_only_everywhere",
+    "take_in_orphans", "unshare",
 ]  # fmt: skip
 
 NEW_MOUNTS, NEW_UTS, NEW_IPC, NEW_USER, NEW_PIDS = 0x00020000, 0x04000000, 0x08000000, 0x10000000, 0x20000000
@@ -22,7 +23,8 @@ _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_BIND, _MS_REC, _MS_PRIVATE = 1, 2, 4, 409
 _SYS_OPEN_TREE, _SYS_MOVE_MOUNT, _SYS_MOUNT_SETATTR = 428, 429, 442
 _AT_FDCWD, _AT_EMPTY_PATH, _AT_RECURSIVE = -100, 0x1000, 0x8000
 _OPEN_TREE_CLONE, _MOVE_MOUNT_F_EMPTY_PATH = 1, 4
-_PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 24, 38
+_MNT_DETACH = 2
+_PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 24, 36, 38
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -49,6 +51,11 @@ def unshare(namespaces: int) -> None:
     _check(_libc.unshare(ctypes.c_int(namespaces)), "unshare")
 
 
+def enter(namespace: int, kind: int) -> None:
+    """Join the namespace of this kind that the descriptor is of (setns(2)); of mounts, also its root directory."""
+    _check(_libc.setns(namespace, kind), "setns")
+
+
 def mount(kind: str, target: str, options: str = "", *, source: str = "", devices: bool = False) -> None:
     """Mount a file system of a kind such as `tmpfs` or `proc`, without set-user-ID programs there."""
     flags = _MS_NOSUID if devices else _MS_NOSUID | _MS_NODEV
@@ -60,6 +67,11 @@ def bind(source: str, target: str, *, recursive: bool = False, read_only: bool |
     _mount(source, target, "", _MS_BIND | (_MS_REC if recursive else 0), "")
     if read_only is not None:
         _set_read_only(target, 0, read_only=read_only)
+
+
+def detach(target: str) -> None:
+    """Take the mount at `target` away; who has something of it open keeps that (umount2(2), MNT_DETACH)."""
+    _check(_libc.umount2(os.fsencode(target), _MNT_DETACH), target)
 
 
 def read_only_everywhere() -> None:
@@ -99,6 +111,11 @@ def move_to_own_root() -> None:
 def die_with_parent(signal: int) -> None:
     """Get `signal` when the thread that made this process ends."""
     _check(_libc.prctl(_PR_SET_PDEATHSIG, signal, 0, 0, 0), "prctl")
+
+
+def take_in_orphans() -> None:
+    """Become the parent of every descendant whose own parent ends, to wait for it (prctl(2), subreaper)."""
+    _check(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
 
 
 def no_new_privileges() -> None:

@@ -14,24 +14,28 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import psutil
 
 from imgcore.errors import BuildError
 from imgcore.executor import Executor, Limits, Outcome, Receiver, Task, frames
+from imgcore.vmsettings import VmSettings
 
-__all__ = ["DOOR", "SandboxExecutor", "can_pass_the_door", "direct", "sudo"]
+if TYPE_CHECKING:
+    from imgcore.executor.vm.bases import Base
+
+__all__ = ["DOOR", "SandboxExecutor", "can_pass_the_door", "direct", "shell", "sudo", "vm"]
 
 #: What the door's package or `conf/install-door` puts there; the only thing that sudoers allows.
 DOOR = "/usr/lib/imager/imager-sandbox"
 
 _PACKAGE = Path(__file__).resolve().parents[2]
 _START = (
-    f"import sys; sys.path.insert(0, {str(_PACKAGE)!r}); from imgcore.executor.sandbox import main; sys.exit(main())"
+    f"import sys; sys.path.insert(0, {str(_PACKAGE)!r}); from imgcore.executor.{{}} import main; sys.exit(main())"
 )
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 _TICK_SECONDS = 0.5
@@ -41,8 +45,59 @@ _END_SECONDS = 30.0
 
 def direct(commands: Mapping[str, Sequence[str]]) -> Executor:
     """Run tools from here: as root, or as an ordinary user where the kernel allows user namespaces."""
-    python = "/usr/bin/python3" if Path("/usr/bin/python3").exists() else sys.executable
-    return SandboxExecutor("direct", (python, "-I", "-c", _START), commands)
+    return SandboxExecutor("direct", (_python(), "-I", "-c", _START.format("sandbox")), commands)
+
+
+def shell(settings: VmSettings, cache: Path, kept: Path | None = None) -> int:
+    """Connect this terminal with a shell in a machine such as a job gets; the exit status.
+
+    `kept`: the disk of one that was kept, which it gets a copy of.
+    """
+    executor = vm({}, settings)
+    task = Task("shell", (), {}, cache)
+    command = [*executor.start, "--shell", f"--tool={task.tool}", f"--cache={cache}", *executor.more(task)]
+    command += [f"--kept={kept}"] if kept else []
+    environment = {**_ENVIRONMENT, **executor.environment, "TERM": os.environ.get("TERM", "dumb")}
+    return subprocess.run(command, env=environment, check=False).returncode
+
+
+def vm(commands: Mapping[str, Sequence[str]], settings: VmSettings, base: Base | None = None) -> SandboxExecutor:
+    """Run tools in virtual machines that are thrown away (imgcore.executor.vm).
+
+    They are made of the base image `base`, or of the one that the settings name, which is looked for at each run.
+    """
+    cores = settings.cores or min(2, os.cpu_count() or 1)
+    fixed = (
+        f"--cores={cores}",
+        f"--network={settings.network}",
+        f"--accelerator={settings.accelerator}",
+        f"--libvirt={settings.libvirt}",
+        f"--kernel={settings.kernel}",
+        *(f"--share={each}" for each in settings.share),
+        *(f"--hide={each}" for each in settings.hide),
+    )
+
+    def more(task: Task) -> Sequence[str]:
+        memory = task.limits.memory_bytes or settings.memory_bytes
+        keep = [f"--keep={task.keep}"] if task.keep else []
+        return [*fixed, *of_base(), *keep, f"--memory={memory}", *(f"--url={each}" for each in task.urls)]
+
+    def of_base() -> Sequence[str]:
+        if base is None and not settings.base:
+            return []
+        from imgcore.executor.vm import bases
+
+        used = base or bases.read(settings.bases, settings.base)
+        return [f"--base={used.file}", f"--base-format={used.format}"]
+
+    # What libvirt's own daemon of a user needs to be found.
+    kept = {name: os.environ[name] for name in ("HOME", "XDG_RUNTIME_DIR") if name in os.environ}
+    start = (_python(), "-I", "-c", _START.format("vm.launcher"))
+    return SandboxExecutor("vm", start, commands, more, kept)
+
+
+def _python() -> str:
+    return "/usr/bin/python3" if Path("/usr/bin/python3").exists() else sys.executable
 
 
 def sudo() -> Executor:
@@ -140,6 +195,9 @@ class SandboxExecutor:
     name: str
     start: tuple[str, ...]
     commands: Mapping[str, Sequence[str]]
+    #: Options that only what `start` starts understands, and its environment beside the usual one.
+    more: Callable[[Task], Sequence[str]] = lambda task: ()
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, task: Task, receiver: Receiver, stop: threading.Event) -> Outcome:
         """See `Executor.run`."""
@@ -149,7 +207,7 @@ class SandboxExecutor:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=_ENVIRONMENT,
+                env={**_ENVIRONMENT, **self.environment},
                 cwd="/",
                 # The terminal's Ctrl-C is for the worker, which decides how the sandbox ends.
                 start_new_session=True,
@@ -194,7 +252,7 @@ class SandboxExecutor:
         epoch = task.environment.get("SOURCE_DATE_EPOCH")
         if epoch:
             options.append(f"--epoch={epoch}")
-        return [*options, "--", *task.arguments]
+        return [*options, *self.more(task), "--", *task.arguments]
 
     @staticmethod
     def _send(process: subprocess.Popen[bytes], inputs: Mapping[str, bytes]) -> None:

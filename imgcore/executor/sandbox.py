@@ -27,7 +27,7 @@ from typing import NoReturn
 
 from imgcore.executor import code, devices, frames, furnish, guard, identity, kernel, scratch
 
-__all__ = ["main"]
+__all__ = ["BUILTIN", "main", "parser"]
 
 BUILTIN = "builtin"
 _PYTHON = "/usr/bin/python3"
@@ -58,16 +58,19 @@ class _Broken(Exception):
         self.remedy = remedy
 
 
-def main(argv: Sequence[str] | None = None, *, door: bool = False) -> int:
-    """Run one tool in a sandbox of its own. Returns 0 when it ended, however it did, and told so."""
+def main(argv: Sequence[str] | None = None, *, door: bool = False, shown: scratch.Backing | None = None) -> int:
+    """Run one tool in a sandbox of its own. Returns 0 when it ended, however it did, and told so.
+
+    `door`: only what root's configuration allows. `shown`: what scratch is, whatever the options say.
+    """
     writer = frames.Writer(os.dup(1))
     os.dup2(os.open(os.devnull, os.O_RDWR), 1)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     # Whoever starts us, what a job finds is the same: an image's own / is made here.
     os.umask(0o022)
     try:
-        request = _parser().parse_args(argv)
-        return _run(request, writer, door=door)
+        request = parser().parse_args(argv)
+        return _run(request, writer, door=door, shown=shown)
     except BrokenPipeError:
         return 1  # the worker is gone, and so is everybody who could want to know
     except guard.Refused as error:
@@ -92,23 +95,23 @@ def main(argv: Sequence[str] | None = None, *, door: bool = False) -> int:
     return 1
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="imager-sandbox", allow_abbrev=False)
-    parser.add_argument("--tool", required=True)
-    parser.add_argument(
-        "--command", action="append", default=[], help="a word of the tool's command (not by the door)"
-    )
-    parser.add_argument("--cache", required=True)
-    parser.add_argument("--readable", action="append", default=[])
-    parser.add_argument("--disk", type=int, default=0, help="bytes of scratch, 0: what the memory bears")
-    parser.add_argument("--scratch", choices=("memory", "disk"), default="memory")
-    parser.add_argument("--processes", type=int, default=0)
-    parser.add_argument("--epoch", type=int, default=0)
-    parser.add_argument("arguments", nargs="*")
-    return parser
+def parser() -> argparse.ArgumentParser:
+    """What it understands."""
+    made = argparse.ArgumentParser(prog="imager-sandbox", allow_abbrev=False)
+    made.add_argument("--tool", required=True)
+    made.add_argument("--command", action="append", default=[], help="a word of the tool's command (not by the door)")
+    made.add_argument("--cache", required=True)
+    made.add_argument("--readable", action="append", default=[])
+    made.add_argument("--disk", type=int, default=0, help="bytes of scratch, 0: what the memory bears")
+    made.add_argument("--scratch", choices=("memory", "disk"), default="memory")
+    made.add_argument("--processes", type=int, default=0)
+    made.add_argument("--epoch", type=int, default=0)
+    made.add_argument("--proxy", default="", help="the URL of a proxy for the tool (not by the door)")
+    made.add_argument("arguments", nargs="*")
+    return made
 
 
-def _run(request: argparse.Namespace, writer: frames.Writer, *, door: bool) -> int:
+def _run(request: argparse.Namespace, writer: frames.Writer, *, door: bool, shown: scratch.Backing | None) -> int:
     as_root = os.geteuid() == 0
     privileged = request.tool != BUILTIN  # the tools of the field mount and need loop devices
     if privileged and not as_root:
@@ -121,10 +124,10 @@ def _run(request: argparse.Namespace, writer: frames.Writer, *, door: bool) -> i
     inputs = frames.receive_inputs(0)
     ids = identity.of_caller()
     rules = _rules(request) if door else None
-    backing = None
+    backing: scratch.Backing | None = shown
     if request.scratch == "disk":
         # Before the machine becomes read-only: it must not lie in a mount that is to be so.
-        backing = scratch.Backing(_directory(request.cache, "cache", rules), request.disk)
+        backing = scratch.LoopFile(_directory(request.cache, "cache", rules), request.disk)
     # First into a place where mounts may be made, then, once they are made, into one where they cannot be undone:
     # the kernel locks what a user namespace inherits (mount_namespaces(7)).
     if as_root:
@@ -221,8 +224,8 @@ def _enter_user_namespace(mapper: _Mapper, others: int) -> None:
 def _rules(request: argparse.Namespace) -> guard.Rules:
     """Root's rules for whoever comes through the door, after what they say of the request's other options."""
     rules = guard.load()
-    if request.command:
-        raise guard.Refused("--command is not for the door")
+    if request.command or request.proxy:
+        raise guard.Refused("--command and --proxy are not for the door")
     if request.disk <= 0 or request.disk > rules.disk_bytes:
         raise guard.Refused(f"--disk {request.disk} is not between 1 and {rules.disk_bytes}")
     if request.tool != BUILTIN and request.tool not in rules.tools:
@@ -245,20 +248,20 @@ def _open(
         files = {"lib": code.files(), "in": inputs}
         python = _PYTHON if Path(_PYTHON).exists() else sys.executable
         command: tuple[str, ...] = (python, "-I", "-c", _START)
-        cache = _own_cache(cache, ids)
     else:
         files = {"lib": {}, "in": inputs}
         command = rules.tools[request.tool] if rules is not None else tuple(request.command)
+    cache = _own_cache(cache, request.tool, ids)
     return _Opened((*command, *request.arguments), files, cache, readable)
 
 
-def _own_cache(cache: int, ids: identity.Range) -> int:
-    """The part of the cache that belongs to the sandbox's user ids."""
-    name = f"{ids.first}"
+def _own_cache(cache: int, tool: str, ids: identity.Range) -> int:
+    """The part of the cache that belongs to the sandbox's user ids, or to another tool, which has root's."""
+    name = f"{ids.first}" if tool == BUILTIN else f"tool-{tool}"
     with contextlib.suppress(FileExistsError):
         os.mkdir(name, 0o755, dir_fd=cache)
     own = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=cache)
-    if ids.privileged:
+    if ids.privileged and tool == BUILTIN:
         os.chown(f"/proc/self/fd/{own}", ids.first, ids.first_group)
     os.close(cache)
     return own
@@ -385,11 +388,13 @@ class _Keeper:
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             if self._request.processes and not self._patient:
                 # In a user namespace this counts the namespace's processes alone.
-                limit = (self._request.processes, self._request.processes)
-                resource.setrlimit(resource.RLIMIT_NPROC, limit)
+                most = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+                limit = self._request.processes
+                limit = limit if most == resource.RLIM_INFINITY else min(limit, most)
+                resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit))
             if not self._patient:
                 kernel.no_new_privileges()
-            os.execve(self._command[0], list(self._command), self._environment())
+            os.execvpe(self._command[0], list(self._command), self._environment())
         except OSError as error:
             os.write(2, f"{self._command[0]}: {error.strerror}\n".encode())
         os._exit(127)
@@ -405,6 +410,8 @@ class _Keeper:
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONUNBUFFERED": "1",
         }
+        if self._request.proxy:
+            environment |= dict.fromkeys(("http_proxy", "https_proxy", "ftp_proxy"), self._request.proxy)
         if self._request.epoch:
             environment["SOURCE_DATE_EPOCH"] = str(self._request.epoch)
         return environment

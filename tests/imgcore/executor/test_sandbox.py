@@ -127,6 +127,13 @@ def test_the_cache_is_shared_and_writable(script) -> None:  # type: ignore[no-un
     assert script("cat /run/imager/cache/file").lines == ["kept"]
 
 
+def test_another_tool_has_a_cache_of_its_own_beside_what_the_host_keeps_there(place: Path, tmp_path: Path) -> None:
+    command = sandboxes.as_root(sandboxes.start("", place))
+    words = ["--tool=other", "--command=/bin/sh", "--command=-c", "--command=echo kept > /run/imager/cache/file"]
+    assert sandboxes.run(command, tmp_path, *words).end["status"] == 0
+    assert [each.relative_to(tmp_path) for each in tmp_path.rglob("file")] == [Path("tool-other/file")]
+
+
 def test_a_readable_directory_is_shown_read_only(script, place: Path) -> None:  # type: ignore[no-untyped-def]
     said = script("ls /run/imager/readable/0; touch /run/imager/readable/0/x", f"--readable={place}")
     assert "imgcore" in said.lines
