@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from imgcore.job import Job
 from imgcore.report import howto, text
 
-__all__ = ["ArtifactRow", "delivered", "rows"]
+__all__ = ["ArtifactRow", "address", "rows"]
 
 _KINDS = (
     *("image", "archive", "bmap", "kernel", "initrd", "attachment", "file"),
@@ -45,9 +45,7 @@ def _rows(job: Job) -> Iterator[ArtifactRow]:
         if steps and sha256:
             steps = (howto.check(name, sha256), *steps)
         length = each.get("size", 0)
-        yield ArtifactRow(
-            name, kind, _file_link(job, name), text.size(length), text.bytes_exact(length), sha256, steps
-        )
+        yield ArtifactRow(name, kind, address(job, name), text.size(length), text.bytes_exact(length), sha256, steps)
 
 
 def _rank(artifact: Mapping[str, object]) -> int:
@@ -56,16 +54,11 @@ def _rank(artifact: Mapping[str, object]) -> int:
     return _KINDS.index(str(kind) if kind in _KINDS else "file")
 
 
-def _file_link(job: Job, name: str) -> str:
+def address(job: Job, name: str) -> str:
+    """Where the artifact `name` can be had; empty where the record does not say, or says it wrongly."""
     tail = quote(name, errors="replace")
     if not name or any(part in ("", ".", "..") for part in name.split("/")):
         return ""
     if job.image_url.endswith(f"/{tail}"):
         return text.link(job.image_url)
     return text.link(f"{job.files_url.rstrip('/')}/{tail}") if job.files_url else ""
-
-
-def delivered(artifacts: Sequence[Mapping[str, object]]) -> float:
-    """Bytes of what can be booted or unpacked; of everything where nothing can."""
-    main = [each for each in artifacts if each.get("kind") in ("image", "archive")] or list(artifacts)
-    return sum(text.number(each.get("size")) for each in main)

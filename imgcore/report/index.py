@@ -1,53 +1,21 @@
-"""The index: which jobs run, wait, have ended, and how; a page a month for what is too old for the first.
-
-A row keeps what its line needs and forgets the record, so that memory stays flat with a large spool.
-"""
+"""The index: which jobs run, wait, have ended, and how; a page a month (or day) for what is too old for the first."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from urllib.parse import quote
+from datetime import datetime
+from itertools import islice
 
-from imgcore.job import Job
-from imgcore.report import artifacts, text
-from imgcore.report.jobview import DAMAGED, State, cancelled_because, percent, state, took
+from imgcore.report import service, text, waiting
+from imgcore.report.ledger import Group, Ledger
+from imgcore.report.row import DAMAGED, ENDED, NEVER, STATES, UNDATED, Row, State
 
-__all__ = ["Count", "Index", "Month", "Row", "arrange", "damaged_row", "page_name", "row"]
+__all__ = ["Count", "Index", "Month", "Queued", "Running", "arrange"]
 
 RECENT = 100
-_NEVER = datetime.min.replace(tzinfo=UTC)
-_ENDED = {"done", "tested", "failed", "cancelled"}
-
-
-@dataclass(frozen=True)
-class Row:
-    """One job's line; `order` is the moment that it is sorted by, `month` the page that it is also on."""
-
-    image_id: str
-    name: str
-    state: State
-    order: tuple[datetime, str]
-    href: str
-    what: str = ""
-    user: str = ""
-    tags: tuple[str, ...] = ()
-    time: text.Stamp | None = None
-    duration: str = ""
-    size: str = ""
-    packages: str = ""
-    error: str = ""
-    remedy: str = ""
-    phase: str = ""
-    detail: str = ""
-    percent: int = 0
-    orphaned: bool = False
-
-    @property
-    def month(self) -> str:
-        """`2025-11`."""
-        return self.order[0].strftime("%Y-%m").rjust(7, "0") if self.order[0] != _NEVER else "undated"
+#: Of a month with more than this, each day has a page.
+MONTH = 500
 
 
 @dataclass(frozen=True)
@@ -61,11 +29,25 @@ class Count:
 
 @dataclass(frozen=True)
 class Month:
-    """Everything that ended in one month."""
+    """Everything that ended in one month, or on one day of a month that has much."""
 
     name: str
-    rows: tuple[Row, ...]
-    counts: tuple[Count, ...]
+    days: tuple[Group, ...]
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """Its jobs, the newest first."""
+        return tuple(row for day in self.days for row in day.newest())
+
+    @property
+    def number(self) -> int:
+        """How many they are."""
+        return sum(day.count() for day in self.days)
+
+    @property
+    def counts(self) -> tuple[Count, ...]:
+        """How many are in each state."""
+        return _counts(self.days)
 
     @property
     def href(self) -> str:
@@ -74,99 +56,97 @@ class Month:
 
 
 @dataclass(frozen=True)
+class Running:
+    """A running job, and what is left of it by what such jobs took before; empty where nothing is known."""
+
+    row: Row
+    left: str
+
+
+@dataclass(frozen=True)
+class Queued:
+    """A waiting job, and when it is expected to start; None where nobody can say."""
+
+    row: Row
+    start: text.Stamp | None
+    wait: str
+
+
+@dataclass(frozen=True)
 class Index:
     """The first page, and the months behind it (none while the first page has room for all)."""
 
-    running: tuple[Row, ...]
-    queued: tuple[Row, ...]
+    running: tuple[Running, ...]
+    queued: tuple[Queued, ...]
     damaged: tuple[Row, ...]
     finished: tuple[Row, ...]
     counts: tuple[Count, ...]
     total: int
     ended: int
     months: tuple[Month, ...]
+    service: service.Service
     #: When the newest of all this happened.
     as_of: text.Stamp | None
 
 
-def page_name(image_id: str) -> str:
-    """The address of a job's page, from the index."""
-    return f"jobs/{quote(image_id, errors='surrogateescape')}/index.html"
-
-
-def row(job: Job, now: datetime, *, orphaned: bool = False) -> Row:
-    """The line of a job whose record is whole."""
-    where = state(job)
-    ended = where.slug in _ENDED
-    when = (job.finished_at or job.updated_at if ended else job.started_at) or job.requested_at
-    if where.slug == "queued":
-        when = job.requested_at
-    seconds = took(job, now)
-    length = artifacts.delivered(job.artifacts)
-    return Row(
-        image_id=job.image_id,
-        name=job.name,
-        state=where,
-        order=(text.moment(when) or _NEVER, job.image_id),
-        href=page_name(job.image_id),
-        what=f"{job.image_type} {job.arch}",
-        user=job.user,
-        tags=tuple(job.tags),
-        time=text.stamp(when) if when else None,
-        duration=text.duration(seconds) if job.started_at else "",
-        size=text.size(length) if length else "",
-        packages=text.count(job.package_count) if job.package_count else "",
-        error={"failed": job.error, "cancelled": cancelled_because(job)}.get(where.slug, ""),
-        remedy=job.error_remedy if where.slug == "failed" else "",
-        phase=job.phase or "starting",
-        detail=job.progress_detail,
-        percent=percent(job.progress),
-        orphaned=orphaned,
-    )
-
-
-def damaged_row(image_id: str, reason: str, *, href: str = "", place: str = "") -> Row:
-    """The line of a job whose record cannot be read."""
-    return Row(image_id, image_id, DAMAGED, (_NEVER, image_id), href, error=reason, detail=place)
-
-
-def arrange(rows: Sequence[Row], *, recent: int = RECENT) -> Index:
-    """All lines in the order of the page."""
-
-    def of(*slugs: str, newest: bool = False) -> tuple[Row, ...]:
-        return tuple(sorted((each for each in rows if each.state.slug in slugs), key=_order, reverse=newest))
-
-    ended = of(*_ENDED, newest=True)
-    dated = [each for each in rows if each.order[0] != _NEVER]
+def arrange(
+    ledger: Ledger,
+    now: datetime,
+    disks: Sequence[service.Disk] = (),
+    aside: Sequence[Row] = (),
+    *,
+    recent: int = RECENT,
+) -> Index:
+    """All lines in the order of the page; `aside` are those whose jobs are no longer among the others."""
+    whole = ledger.whole
+    building = list(whole.newest({"building"}))[::-1]
+    # What is urgent goes before the rest.
+    queued = sorted(whole.newest({"queued"}), key=lambda each: (not each.high, each.order))
+    damaged = sorted([*whole.newest({DAMAGED.slug}), *aside], key=lambda each: each.order)
+    newest = next(whole.newest(), None)
+    ended = whole.count(ENDED)
+    expected = waiting.expect(building, queued, ledger.names)
     return Index(
-        running=of("building"),
-        queued=of("queued"),
-        damaged=of("damaged"),
-        finished=ended[:recent],
-        counts=_counts(rows),
-        total=len(rows),
-        ended=len(ended),
-        months=_months(ended) if len(ended) > recent else (),
-        as_of=text.stamp(max(each.order[0] for each in dated)) if dated else None,
+        running=tuple(
+            Running(
+                each, f"about {text.rough(seconds)} left" if (seconds := expected.left.get(each.image_id)) else ""
+            )
+            for each in building
+        ),
+        queued=tuple(_queued(each, expected.start.get(each.image_id), now) for each in queued),
+        damaged=tuple(damaged),
+        finished=tuple(islice(whole.newest(ENDED), recent)),
+        counts=_counts([whole], damaged=len(damaged)),
+        total=whole.count() + len(aside),
+        ended=ended,
+        months=_months(ledger.days) if ended > recent else (),
+        service=service.service(ledger, building, queued, disks),
+        as_of=text.stamp(newest.order[0]) if newest and newest.order[0] != NEVER else None,
     )
 
 
-def _order(each: Row) -> tuple[datetime, str]:
-    return each.order
+def _queued(row: Row, seconds: float | None, now: datetime) -> Queued:
+    if seconds is None:
+        return Queued(row, None, "")
+    start = text.later(now, seconds)
+    return Queued(row, text.stamp(start), f"in {text.rough(seconds)}" if seconds >= 1 else "next")
 
 
-def _counts(rows: Sequence[Row]) -> tuple[Count, ...]:
+def _counts(groups: Sequence[Group], *, damaged: int = 0) -> tuple[Count, ...]:
     places = {"building": "running", "queued": "queued", "damaged": "damaged"}
-    numbers: dict[State, int] = {}
-    for each in rows:
-        numbers[each.state] = numbers.get(each.state, 0) + 1
-    shown = ("building", "queued", "done", "tested", "failed", "cancelled", "damaged")
-    found = sorted(numbers.items(), key=lambda item: shown.index(item[0].slug))
-    return tuple(Count(where, number, places.get(where.slug, "finished")) for where, number in found)
+    numbers = {each: sum(group.count({each.slug}) for group in groups) for each in STATES}
+    numbers[DAMAGED] = damaged
+    return tuple(
+        Count(where, number, places.get(where.slug, "finished")) for where, number in numbers.items() if number
+    )
 
 
-def _months(ended: Sequence[Row]) -> tuple[Month, ...]:
-    by_month: dict[str, list[Row]] = {}
-    for each in ended:
-        by_month.setdefault(each.month, []).append(each)
-    return tuple(Month(name, tuple(rows), _counts(rows)) for name, rows in by_month.items())
+def _months(days: Mapping[str, Group]) -> tuple[Month, ...]:
+    months: dict[str, list[str]] = {}
+    for day in sorted(days, key=lambda day: (day != UNDATED, day), reverse=True):
+        months.setdefault(day[:7], []).append(day)
+    found: list[Month] = []
+    for name, within in months.items():
+        month = Month(name, tuple(days[day] for day in within))
+        found += [month] if month.number <= MONTH else [Month(day, (days[day],)) for day in within]
+    return tuple(found)

@@ -6,20 +6,23 @@ The job's own text goes through unchanged; the engine makes it visible and escap
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from imgcore.job import Job, Status
-from imgcore.report import artifacts, history, kickstart, log, manifest, text
+from imgcore.job import GOOD, Job, Status
+from imgcore.jobs import logfile, manifest
+from imgcore.jobs.outcome import took
+from imgcore.report import artifacts, changes, charts, commands, history, kickstart, log, logparts, text, usage
+from imgcore.report.howto import Step
+from imgcore.report.log import Line
+from imgcore.report.related import Related, page_of
+from imgcore.report.row import DAMAGED, Row, State, cancelled_because, cancelled_by, percent, state, worker
 from imgcore.spool import Spool
 
-__all__ = ["JobPage", "State", "damaged_page", "page", "state", "took"]
+__all__ = ["JobPage", "damaged_page", "page"]
 
-KICKSTART_BYTES = 4 * 2**20
-_SECRET = re.compile(r"pass(wor|wr)?d|secret|credential|api_?key|auth_?token", re.IGNORECASE)
 _NAMED_LINE = re.compile(r"[^,:]{1,200}, line (\d{1,7}): ")
 _RESOURCES = (
     ("cpu_seconds", "Processor time", text.duration),
@@ -27,26 +30,6 @@ _RESOURCES = (
     ("peak_disk_bytes", "Most disk", text.size),
     ("peak_processes", "Most processes", text.count),
 )
-
-
-@dataclass(frozen=True)
-class State:
-    """A job's state: a word for style sheets, and the one for people."""
-
-    slug: str
-    label: str
-
-
-_STATES = {
-    Status.IN_QUEUE: State("queued", "In queue"),
-    Status.BUILDING: State("building", "Building"),
-    Status.DONE: State("done", "Done"),
-    Status.TESTED: State("tested", "Done, tested"),
-    Status.ERROR: State("failed", "Failed"),
-    Status.CANCELLED: State("cancelled", "Cancelled"),
-}
-_GOOD = {Status.DONE, Status.TESTED}
-DAMAGED = State("damaged", "Damaged record")
 
 
 @dataclass(frozen=True)
@@ -96,11 +79,14 @@ class JobPage:
     problem: str = ""
     remedy: str = ""
     cause: str = ""
+    by: str = ""
+    attempts: tuple[Row, ...] = ()
     warnings: tuple[str, ...] = ()
     times: tuple[tuple[str, text.Stamp, str], ...] = ()
     asked: tuple[Fact, ...] = ()
-    again: str = ""
+    commands: tuple[Step, ...] = ()
     resources: tuple[Fact, ...] = ()
+    usage: tuple[charts.Chart, ...] = ()
     artifacts: tuple[artifacts.ArtifactRow, ...] = ()
     place: str = ""
     place_href: str = ""
@@ -109,38 +95,39 @@ class JobPage:
     manifest: manifest.Manifest | None = None
     package_count: str = ""
     log: log.Tail | None = None
+    log_parts: tuple[logparts.Part, ...] = ()
     log_size: str = ""
     log_path: str = ""
     log_href: str = ""
     kickstart: kickstart.Kickstart | None = None
+    #: From the kickstart as requested to the one that was built; None where there is no other.
+    built: tuple[changes.DiffLine, ...] | None = None
+    #: The last good image of the same name, type and architecture, and what is different since.
+    before: Row | None = None
+    changes: changes.Changes | None = None
+    name_href: str = ""
     history: history.History = field(default_factory=history.History)
     stamps: Mapping[str, text.Stamp] = field(default_factory=dict)
 
-
-def state(job: Job) -> State:
-    """The job's state."""
-    return _STATES[job.status]
-
-
-def took(job: Job, now: datetime) -> float:
-    """Seconds from start to end, or to `now` while it runs; 0 before."""
-    start = text.moment(job.started_at)
-    end = text.moment(job.finished_at) or (now if job.status is Status.BUILDING else None)
-    if start is None or end is None:
-        return 0.0
-    return max(0.0, (end - start).total_seconds())
+    def line_href(self, line: Line) -> str:
+        """Where a line of the log is, from this page; empty where it is on none."""
+        if self.log is None or self.log.shows(line):
+            return f"#{line.anchor}"
+        part = next((each for each in self.log_parts if each.first <= line.number <= each.last), None)
+        return f"{part.href}#{line.anchor}" if part else ""
 
 
-def page(spool: Spool, job: Job, now: datetime) -> JobPage:
+def page(spool: Spool, job: Job, now: datetime, related: Related) -> JobPage:
     """The page of a job whose record is whole."""
     failed = job.status is Status.ERROR
     running = job.status is Status.BUILDING
     seconds = took(job, now)
-    log_path = _log_path(spool, job)
+    log_path = logfile.path_of(spool, job)
     tail = log.read(log_path, failed=failed, error=job.error, cause=job.error_cause)
     phases, total = _phases(job, seconds)
     past = history.read(spool.directory(job.image_id) / "events.jsonl", job.event)
-    listed = manifest.path_of(job.directory, job.name)
+    requested = kickstart.requested(spool, job.image_id, _blamed(job.error) if failed else 0)
+    before = related.before if _comparable(job) else None
     return JobPage(
         image_id=job.image_id,
         title=job.name,
@@ -149,23 +136,31 @@ def page(spool: Spool, job: Job, now: datetime) -> JobPage:
         problem=_problem(job),
         remedy=job.error_remedy,
         cause=job.error_cause,
+        by=cancelled_by(job),
+        attempts=related.attempts,
         warnings=tuple(job.warnings),
         times=tuple(_times(job, seconds)),
         asked=tuple(_asked(job)),
-        again=_again(spool, job),
+        commands=tuple(commands.of(spool, job, related.before)),
         resources=tuple(_resources(job)),
+        usage=usage.drawn(job.usage),
         artifacts=artifacts.rows(job),
         place=job.directory,
         place_href=text.link(job.files_url),
         phases=phases,
         phases_total=total,
-        manifest=manifest.read(listed) if listed is not None and listed.is_file() else None,
+        manifest=manifest.of(job),
         package_count=text.count(job.package_count),
         log=tail,
+        log_parts=logparts.parts(log_path, growing=running),
         log_size=text.size(tail.size) if tail else "",
         log_path=str(log_path),
         log_href=_log_link(job, log_path),
-        kickstart=_kickstart(spool, job.image_id, _blamed(job.error) if failed else 0),
+        kickstart=requested,
+        built=changes.built(job, requested),
+        before=before,
+        changes=changes.since(spool, before, job) if before else None,
+        name_href=page_of(job.name),
         history=past,
         stamps={event.time: text.stamp(event.time) for event in past.events},
     )
@@ -183,10 +178,11 @@ def damaged_page(spool: Spool, image_id: str, reason: str) -> JobPage:
         problem=reason,
         remedy="`img fsck` says more; `img fsck --repair` sets the record aside or mends it",
         log=tail,
+        log_parts=logparts.parts(log_path),
         log_size=text.size(tail.size) if tail else "",
         log_path=str(log_path),
         log_href=log_path.as_uri() if tail else "",
-        kickstart=_kickstart(spool, image_id),
+        kickstart=kickstart.requested(spool, image_id),
         history=past,
         stamps={event.time: text.stamp(event.time) for event in past.events},
     )
@@ -200,27 +196,14 @@ def _problem(job: Job) -> str:
     return ""
 
 
-def cancelled_because(job: Job) -> str:
-    """The reason that whoever cancelled the job gave; else what its worker said of it."""
-    given = job.event.get("reason", "") if job.event.get("to") == Status.CANCELLED else ""
-    return given or job.error
-
-
 def _now(spool: Spool, job: Job, seconds: float) -> Now:
     return Now(
         phase=job.phase or "starting",
         detail=job.progress_detail,
         percent=percent(job.progress),
         elapsed=text.duration(seconds),
-        orphaned=not spool.alive(job.image_id),
+        orphaned=spool.lost(job),
     )
-
-
-def percent(fraction: object) -> int:
-    """A fraction as a whole number from 0 to 100; whatever is none is 0."""
-    if not isinstance(fraction, int | float) or not 0 <= fraction <= 1:
-        return 0
-    return int(fraction * 100)
 
 
 def _times(job: Job, seconds: float) -> Iterator[tuple[str, text.Stamp, str]]:
@@ -239,11 +222,15 @@ def _asked(job: Job) -> Iterator[Fact]:
     yield Fact("Image", (f"{job.image_type} for {job.arch}",))
     if job.tokenmap:
         yield Fact(
-            "Tokens", tuple(f"{key} = {_hide(key, str(value))}" for key, value in job.tokenmap.items()), code=True
+            "Tokens",
+            tuple(f"{key} = {changes.hide(key, str(value))}" for key, value in job.tokenmap.items()),
+            code=True,
         )
     if job.extra_repos:
         urls = tuple(job.extra_repos)
         yield Fact("Extra repositories", urls, code=True, links=tuple(text.link(url) for url in urls))
+    if job.priority:
+        yield Fact("Priority", (job.priority,))
     for label, names in (("Packages added", job.packages), ("Groups added", job.groups), ("Options", job.extra_opts)):
         if names:
             yield Fact(label, tuple(names), code=True)
@@ -251,38 +238,22 @@ def _asked(job: Job) -> Iterator[Fact]:
         yield Fact("By", (job.user,))
     if job.tags:
         yield Fact("Tags", tuple(job.tags))
+    if job.pinned:
+        yield Fact("Pinned", ("it is never removed to make room",))
     if job.tool:
         yield Fact("Tool", (job.tool + (f" ({job.executor})" if job.executor else ""),))
-    if job.worker.get("host"):
-        yield Fact("Worker", (" on ".join(each for each in (job.worker.get("name"), job.worker["host"]) if each),))
+    if worker(job):
+        yield Fact("Worker", (worker(job),))
+    for label, value in (("Queue", job.queue), ("Release", job.release), ("Devices", job.devicegroup)):
+        if value:
+            yield Fact(label, (value,))
+    for label, step in (("Built by step", job.step), ("Asked for by step", job.request_step)):
+        if step:
+            yield Fact(label, (step,), code=True)
     if job.timeout:
         yield Fact("Time limit", (text.duration(job.timeout),))
     if job.source_date_epoch:
         yield Fact("SOURCE_DATE_EPOCH", (str(job.source_date_epoch),), code=True)
-
-
-def _hide(key: str, value: str) -> str:
-    return kickstart.MASK if _SECRET.search(key) else value
-
-
-def _again(spool: Spool, job: Job) -> str:
-    # With the same time stamps the same packages give the same bytes.
-    same = [f"SOURCE_DATE_EPOCH={job.source_date_epoch}"] if job.source_date_epoch and job.status in _GOOD else []
-    words = [*same, "img", "build", str(spool.directory(job.image_id) / "kickstart.ks")]
-    words += ["--name", job.name, "--type", job.image_type, "--arch", job.arch]
-    if job.tokenmap:
-        words += ["--tokenmap", ",".join(f"{key}:{_hide(key, str(value))}" for key, value in job.tokenmap.items())]
-    for option, values in (
-        ("--extra-repo", job.extra_repos),
-        ("--package", job.packages),
-        ("--group", job.groups),
-        ("--opt", job.extra_opts),
-        ("--tag", job.tags),
-    ):
-        words += [f"{option}={value}" for value in values]
-    if job.timeout:
-        words.append(f"--timeout={job.timeout:g}s")
-    return shlex.join(words)
 
 
 def _resources(job: Job) -> Iterator[Fact]:
@@ -328,17 +299,6 @@ def _positive(value: object) -> float:
     return float(value)
 
 
-def _log_path(spool: Spool, job: Job) -> Path:
-    """The log beside the record; where that is gone, the published one."""
-    path = spool.log(job.image_id)
-    name = job.logfile_url.rpartition("/")[2]
-    if not path.exists() and name and job.directory.startswith("/"):
-        published = Path(job.directory) / name
-        if "\0" not in str(published) and published.is_file():
-            return published
-    return path
-
-
 def _log_link(job: Job, path: Path) -> str:
     if job.logfile_url:
         return text.link(job.logfile_url)
@@ -352,9 +312,6 @@ def _blamed(error: str) -> int:
     return int(match[1]) if match else 0
 
 
-def _kickstart(spool: Spool, image_id: str, blamed: int = 0) -> kickstart.Kickstart | None:
-    try:
-        with (spool.directory(image_id) / "kickstart.ks").open("rb") as file:
-            return kickstart.listing(file.read(KICKSTART_BYTES), blamed)
-    except OSError:
-        return None
+def _comparable(job: Job) -> bool:
+    """Whether there is anything of it to compare yet."""
+    return job.status in GOOD or job.status is Status.ERROR

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
-__all__ = ["KickstartLine", "Kickstart", "listing"]
+from imgcore.report.text import MASK
+from imgcore.spool import Spool
 
+__all__ = ["KickstartLine", "Kickstart", "listing", "read", "requested"]
+
+LARGEST = 4 * 2**20
 SHOWN = 2000
 WIDEST = 1000
-MASK = "•••"
 _OPTION = re.compile(
     r"(--(?:[\w-]*passw(?:or)?d|[\w-]*passphrase|[\w-]*secret)(?:=|\s+))(\"[^\"]*\"|'[^']*'|\S+)", re.IGNORECASE
 )
@@ -45,6 +49,22 @@ class Kickstart:
         """The line that a failure names, with those around it; empty without one."""
         at = next((index for index, line in enumerate(self.lines) if line.blamed), None)
         return () if at is None else self.lines[max(0, at - 1) : at + 2]
+
+
+def requested(spool: Spool, image_id: str, blamed: int = 0) -> Kickstart | None:
+    """The kickstart of a job as it was requested; None where it is gone."""
+    return read(spool.directory(image_id) / "kickstart.ks", blamed)
+
+
+def read(path: Path, blamed: int = 0) -> Kickstart | None:
+    """The kickstart at `path`; None where there is none that can be read."""
+    try:
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            return listing(file.read(LARGEST), blamed)
+    except (OSError, ValueError):
+        return None
 
 
 def listing(content: bytes, blamed: int = 0) -> Kickstart:

@@ -1,8 +1,8 @@
 """The end of a build log as numbered lines, and the line in it that explains a failure.
 
 The cost is bounded whatever the log's size: only its last half MiB is looked at, and its lines are counted only
-up to 64 MiB; beyond that lines are numbered from the end. Terminal escapes go, a progress line that redraws
-itself is shown as it was left, long lines are cut.
+up to 64 MiB; beyond that lines are numbered from the end. Terminal escapes go but for colours, each line beginning
+without any; a progress line that redraws itself is shown as it was left, long lines are cut.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from imgcore import errors, progress
+from imgcore.buildlog import ESCAPES
+from imgcore.report import colours, text
 
-__all__ = ["Line", "Tail", "read"]
+__all__ = ["COUNTED", "SHOWN", "Line", "Tail", "count", "lines", "read"]
 
 SHOWN = 300
 WINDOW = 512 * 1024
@@ -23,8 +25,6 @@ COUNTED = 64 * 2**20
 WIDEST = 1000
 _CONTEXT = 3
 
-# ECMA-48: control sequences, strings (OSC, DCS, …) with their terminator, and two-character escapes.
-_ESCAPES = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]")
 _TIME = re.compile(r"^\[?(?:\d{4}-\d\d-\d\d[T ])?(\d\d:\d\d:\d\d)(?:[.,]\d+)?(?:Z|\+00:00)?\]?(?:[ \t]|$)")
 _BAD = re.compile(
     r"^\W*(?:E|error|fatal|failed|failure|traceback|critical|panic)\b|\b(?:error|fatal|critical)\b ?(?:<|\[|:)"
@@ -48,6 +48,8 @@ class Line:
     #: Empty, `phase`, `step`, `bad` or `doubtful`.
     kind: str = ""
     cause: bool = False
+    #: The text in pieces with their colours; empty where it has none.
+    spans: tuple[colours.Span, ...] = ()
 
     @property
     def anchor(self) -> str:
@@ -84,7 +86,7 @@ def read(path: Path, *, failed: bool = False, error: str = "", cause: str = "", 
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            total = _count(file.fileno(), size) if size <= COUNTED else None
+            total = count(file.fileno(), size) if size <= COUNTED else None
             start = max(0, size - WINDOW)
             content = os.pread(file.fileno(), size - start, start)
     except OSError:
@@ -95,48 +97,59 @@ def read(path: Path, *, failed: bool = False, error: str = "", cause: str = "", 
     if start and len(pieces) > 1:
         pieces.pop(0)
     first = total - len(pieces) + 1 if total is not None else -len(pieces)
-    texts = [_clean(piece) for piece in pieces]
     # The search sees a little more than what is shown; a reader's question is answered near the end.
-    looked = max(0, len(texts) - 10 * shown)
-    lines = _classify(first + looked, texts[looked:])
+    looked = max(0, len(pieces) - 10 * shown)
+    found = lines(first + looked, pieces[looked:])
     excerpt: tuple[Line, ...] = ()
     if failed:
-        at = None if cause in _FROM_OUTSIDE else _explains([line.text for line in lines], error)
+        at = None if cause in _FROM_OUTSIDE else _explains([line.text for line in found], error)
         if at is not None:
-            lines[at] = replace(lines[at], cause=True, kind="bad")
-            excerpt = tuple(lines[max(0, at - _CONTEXT) : at + 2])
+            found[at] = replace(found[at], cause=True, kind="bad")
+            excerpt = tuple(found[max(0, at - _CONTEXT) : at + 2])
         else:
-            excerpt = tuple(lines[-2 * _CONTEXT :])
-    return Tail(tuple(lines[-shown:]), size, total, excerpt)
+            excerpt = tuple(found[-2 * _CONTEXT :])
+    return Tail(tuple(found[-shown:]), size, total, excerpt)
 
 
-def _count(descriptor: int, size: int) -> int:
-    lines = 0
+def count(descriptor: int, size: int) -> int:
+    """The lines in the first `size` bytes of a file, the last one with or without its end. Raises OSError."""
+    found = 0
     offset = 0
     last = b"\n"
     while offset < size:
         content = os.pread(descriptor, min(1 << 20, size - offset), offset)
         if not content:
             break
-        lines += content.count(b"\n")
+        found += content.count(b"\n")
         last = content[-1:]
         offset += len(content)
-    return lines + (last != b"\n")
+    return found + (last != b"\n")
 
 
 def _clean(piece: bytes) -> str:
-    text = _ESCAPES.sub("", piece.decode("utf-8", "backslashreplace"))
-    if "\r" in text:
-        text = next((part for part in reversed(text.split("\r")) if part.strip()), "")
-    return text if len(text) <= WIDEST else f"{text[:WIDEST]}… ({len(text):,} characters)"
+    """The text of a line, with no other escapes than colours."""
+    said = piece.decode("utf-8", "backslashreplace")
+    if "\x1b" in said or "\x9b" in said:
+        said = ESCAPES.sub(lambda match: "" if colours.plain(match[0]) else match[0], said)
+    if "\r" in said:
+        said = next((part for part in reversed(said.split("\r")) if colours.plain(part).strip()), "")
+    return said
 
 
-def _classify(first: int, texts: Sequence[str]) -> list[Line]:
-    lines: list[Line] = []
+def _cut(said: str) -> str:
+    return said if len(said) <= WIDEST else f"{said[:WIDEST]}… ({len(said):,} characters)"
+
+
+def lines(first: int, pieces: Sequence[bytes]) -> list[Line]:
+    """The lines of a log that these pieces are, the first of which has the number `first`."""
+    found: list[Line] = []
     phase = ""
-    for number, text in enumerate(texts, first):
-        match = _TIME.match(text)
-        time, rest = (match[1], text[match.end() :]) if match else ("", text)
+    for number, piece in enumerate(pieces, first):
+        said = _clean(piece)
+        match = _TIME.match(said)
+        time, coloured = (match[1], said[match.end() :]) if match else ("", said)
+        whole = colours.plain(coloured)
+        rest = _cut(whole)
         kind = ""
         told = progress.parse(rest)
         error = errors.parse(rest)
@@ -152,8 +165,14 @@ def _classify(first: int, texts: Sequence[str]) -> list[Line]:
             kind = "bad"
         elif _DOUBTFUL.search(rest):
             kind = "doubtful"
-        lines.append(Line(number, rest, time, kind))
-    return lines
+        spans = () if told or error or whole == coloured or not _colourful(whole) else colours.spans(coloured)
+        found.append(Line(number, rest, time, kind, spans=spans))
+    return found
+
+
+def _colourful(said: str) -> bool:
+    """Whether colours may part it: not where it is cut, or where something in it is masked as a whole."""
+    return len(said) <= WIDEST and ("://" not in said or text.visible(said) == said)
 
 
 def _words(text: str) -> str:
@@ -166,20 +185,20 @@ def _explains(texts: Sequence[str], error: str) -> int | None:
     best, at = 0, None
     # The worker's own last word repeats the error; what it was made of says more.
     repeated = f"ERROR: {error}"
-    for index, text in enumerate(texts):
-        if text == repeated:
+    for index, line in enumerate(texts):
+        if line == repeated:
             continue
-        for said in {_words(text), _words(_HEAD.sub("", text))}:
+        for said in {_words(line), _words(_HEAD.sub("", line))}:
             if len(said) >= 12 and wanted and (said in wanted or wanted in said):
-                score = 2 * min(len(said), len(wanted)) + text.startswith("error: ")
+                score = 2 * min(len(said), len(wanted)) + line.startswith("error: ")
                 if score >= best:
                     best, at = score, index
     if at is not None:
         return at
     terms = set(re.findall(r"[\w.+-]{3,}", wanted))
-    for index, text in enumerate(texts):
-        if _BAD.search(text) and text != repeated:
-            score = 1 + len(terms & set(re.findall(r"[\w.+-]{3,}", _words(text))))
+    for index, line in enumerate(texts):
+        if _BAD.search(line) and line != repeated:
+            score = 1 + len(terms & set(re.findall(r"[\w.+-]{3,}", _words(line))))
             if score >= best:
                 best, at = score, index
     return at

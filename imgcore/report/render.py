@@ -16,9 +16,10 @@ from markupsafe import Markup
 
 from imgcore.report import text
 
-__all__ = ["STYLE", "code_fingerprint", "render", "style"]
+__all__ = ["SCRIPT", "STYLE", "asset", "code_fingerprint", "render"]
 
 STYLE = "imager.css"
+SCRIPT = "imager.js"
 _HERE = Path(__file__).parent
 
 
@@ -45,17 +46,23 @@ def _environment() -> jinja2.Environment:
 
 
 @functools.cache
-def style() -> bytes:
-    """The style sheet of all pages."""
-    return (_HERE / STYLE).read_bytes()
+def asset(name: str) -> bytes:
+    """The style sheet or the script of all pages."""
+    return (_HERE / name).read_bytes()
+
+
+@functools.cache
+def _address(name: str) -> str:
+    """How a page asks for an asset: by its content, so that no old one is kept by a browser."""
+    return f"{name}?{hashlib.sha256(asset(name)).hexdigest()[:12]}"
 
 
 @functools.cache
 def code_fingerprint() -> str:
     """Changes with anything that pages are made by."""
     digest = hashlib.sha256()
-    for path in sorted(_HERE.iterdir()):
-        if path.suffix in (".py", ".j2", ".css"):
+    for path in sorted([*_HERE.iterdir(), *_HERE.parent.glob("*.py")]):
+        if path.suffix in (".py", ".j2", ".css", ".js"):
             digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -67,8 +74,16 @@ def render(
 
     `refresh` is after how many seconds it loads itself anew (0: never).
     """
-    page = _environment().get_template(template)
-    version = hashlib.sha256(style()).hexdigest()[:12]
-    style_at = f"{root}{STYLE}?{version}"
-    made = page.render(root=root, fingerprint=fingerprint, refresh=refresh, style=style_at, **values)
+    made = (
+        _environment()
+        .get_template(template)
+        .render(
+            root=root,
+            fingerprint=fingerprint,
+            refresh=refresh,
+            style=root + _address(STYLE),
+            script=root + _address(SCRIPT),
+            **values,
+        )
+    )
     return made.encode("utf-8")

@@ -2,26 +2,31 @@
 
 What comes from a message, a kickstart or a log may hold control characters, text that reorders what stands
 beside it, half a character, or a password. `visible` is applied to every string of every page (see
-imgcore.report.render); escaping for HTML is the template engine's. A leaf: standard library only.
+imgcore.report.render); escaping for HTML is the template engine's.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
-__all__ = ["Stamp", "bytes_exact", "count", "duration", "link", "moment", "number", "size", "stamp", "visible"]
+from imgcore.amounts import duration, moment, number, size
+from imgcore.credentials import masked
 
+__all__ = [
+    "MASK", "Stamp", "bytes_exact", "count", "duration", "later", "link", "moment", "number", "rough", "rough_size",
+    "size", "stamp", "visible",
+]  # fmt: skip
+
+#: What stands for a secret.
+MASK = "•••"
 LONGEST = 8000
 _LINKED = {"http", "https", "ftp", "file"}
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
-_CREDENTIALS = re.compile(r"(\w://[^/\s:@]{0,200}):[^/\s@]{1,200}@")
 # Characters that have no width, and those that reorder the text around them (Unicode TR 36, 3.2):
 # a reader must see that they are there. The joiners U+200C and U+200D belong to ordinary words.
-_HIDDEN = re.compile("[\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
+_HIDDEN = re.compile("[\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff]")
 # Not the pictures of U+2400: many fonts have none.
 _CONTROLS: dict[int, str] = {code: f"\\x{code:02x}" for code in (*range(32), *range(0x7F, 0xA0)) if code != 9} | {
     10: "\\n",
@@ -47,7 +52,7 @@ def visible(text: str) -> str:
     if not (text.isascii() and text.isprintable()):
         text = _HALF.sub("\ufffd", text).translate(_CONTROLS)
         text = _HIDDEN.sub(lambda match: f"[U+{ord(match[0]):04X}]", text)
-    return _CREDENTIALS.sub(r"\1:•••@", text) if "://" in text else text
+    return masked(text, MASK)
 
 
 def link(url: str) -> str:
@@ -65,30 +70,9 @@ def link(url: str) -> str:
     return url
 
 
-def number(value: object) -> float:
-    """A finite number that is not negative, or 0."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return 0.0
-    try:
-        found = float(value)
-    except OverflowError:
-        return 0.0
-    return found if math.isfinite(found) and found >= 0 else 0.0
-
-
 def count(value: object) -> str:
     """A whole number with its thousands set apart."""
     return f"{int(number(value)):,}"
-
-
-def size(value: object) -> str:
-    """Bytes in the unit that suits: `1.2 GiB`."""
-    amount = number(value)
-    power = 0
-    while amount >= 1023.95 and power < len(_UNITS) - 1:
-        amount /= 1024
-        power += 1
-    return f"{int(amount)} B" if power == 0 else f"{amount:.1f} {_UNITS[power]}"
 
 
 def bytes_exact(value: object) -> str:
@@ -96,34 +80,32 @@ def bytes_exact(value: object) -> str:
     return f"{count(value)} byte{'' if number(value) == 1 else 's'}"
 
 
-def duration(value: object) -> str:
-    """Seconds in the units that suit: `0.42 s`, `12.5 s`, `3 min 05 s`, `2 h 07 min`."""
+def rough(value: object) -> str:
+    """Seconds as one says them of what is to come: `20 s`, `3 min`, `2 h`."""
     seconds = number(value)
-    if seconds < 9.995:
-        return f"{seconds:.2f} s"
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    if seconds >= 1e9:
-        return "over 30 years"
-    whole = round(seconds)
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    minutes = whole // 60
-    if minutes < 48 * 60:
-        return f"{minutes // 60} h {minutes % 60:02} min"
-    return f"{minutes // 1440} d {minutes % 1440 // 60:02} h"
+    if seconds < 55:
+        return f"{max(5, 5 * round(seconds / 5))} s"
+    if seconds < 90 * 60:
+        return f"{round(seconds / 60)} min"
+    return f"{round(seconds / 3600)} h" if seconds < 1e9 else "over 30 years"
 
 
-def moment(text: str) -> datetime | None:
-    """The time that an RFC 3339 text means, or None."""
+def rough_size(value: object) -> str:
+    """Bytes to two digits: `1.2 GiB`, `45 GiB`, `120 GiB`."""
+    amount, unit = size(value).split(" ")
+    whole = float(amount)
+    if whole < 10:
+        return f"{whole:g} {unit}"
+    digits = 10 ** (len(str(int(whole))) - 2)
+    return f"{int(whole / digits) * digits} {unit}"
+
+
+def later(start: datetime, seconds: float) -> datetime:
+    """`seconds` after `start`, or as late as can be said."""
     try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    try:
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+        return start + timedelta(seconds=seconds)
     except OverflowError:
-        return None
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def stamp(value: str | datetime) -> Stamp:

@@ -73,6 +73,16 @@ def test_terminal_escapes_are_gone_and_a_redrawn_line_is_shown_as_it_was_left(tm
     assert [line.text for line in found.lines] == ["red", "text", "100% done", "up", "x"]
 
 
+def test_colours_stay_behind_the_time_but_not_where_a_line_is_masked_or_cut(tmp_path: Path) -> None:
+    found = tail(
+        tmp_path,
+        b"2025-11-24T06:59:12.1Z \x1b[31mred\x1b[0m rest\nhttp://a:b\x1b[1mc@host/\n\x1b[31m" + b"x" * 2000 + b"\n",
+    )
+    assert [(each.text, each.style) for each in found.lines[0].spans] == [("red", "t-red"), (" rest", "")]
+    assert [line.text for line in found.lines[:2]] == ["red rest", "http://a:bc@host/"]
+    assert [line.spans for line in found.lines[1:]] == [(), ()]
+
+
 def test_bytes_that_are_no_text_are_shown_by_their_values(tmp_path: Path) -> None:
     assert tail(tmp_path, b"\xff\xfe ok \xc3\xa4\n").lines[0].text == "\\xff\\xfe ok ä"
 

@@ -8,31 +8,41 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from xml.etree import ElementTree
 
+import jsonschema
 import pytest
 
 from imgcore.job import Status
-from imgcore.report import text, write
+from imgcore.report import Report, index, service, text, write
+from imgcore.report.ledger import Ledger
+from imgcore.report.row import NEVER, Row, State
 from imgcore.spool import Spool
 from tests.support import report_spool as jobs
 from tests.support.html import Page, broken_links, parse
 
 #: Every attribute that our templates use: another one came from outside.
 ATTRIBUTES = {
-    "aria-current", "aria-hidden", "aria-label", "aria-labelledby", "charset", "class", "content", "d", "data-label",
-    "datetime", "focusable", "height", "href", "http-equiv", "id", "lang", "max", "name", "open",
-    "preserveaspectratio", "rel", "role", "scope", "tabindex", "title", "value", "viewbox", "width", "x",
+    "aria-current", "aria-hidden", "aria-label", "aria-labelledby", "autocomplete", "charset", "class", "content",
+    "d", "data-arch", "data-building", "data-cancelled", "data-damaged", "data-done", "data-failed", "data-label",
+    "data-name", "data-queued", "data-refresh", "data-sort", "data-state", "data-tested", "data-type", "data-user",
+    "datetime", "defer", "focusable", "height", "hidden", "href", "http-equiv", "id", "lang", "max", "name", "open",
+    "preserveaspectratio", "rel", "role", "scope", "src", "tabindex", "title", "type", "value", "viewbox", "width",
+    "x", "y",
 }  # fmt: skip
 TAGS = {
-    "a", "b", "bdi", "body", "caption", "code", "dd", "details", "div", "dl", "dt", "footer", "h1", "h2", "h3",
-    "head", "header", "html", "li", "link", "main", "mark", "meta", "nav", "p", "path", "pre", "progress", "rect",
-    "section", "span",
-    "summary", "svg", "table", "tbody", "td", "tfoot", "th", "thead", "time", "title", "tr", "ul",
+    "a", "b", "bdi", "body", "caption", "code", "dd", "details", "div", "dl", "dt", "figcaption", "figure", "footer",
+    "h1", "h2", "h3", "head", "header", "html", "input", "label", "li", "link", "main", "mark", "meta", "nav",
+    "noscript", "ol", "option", "output", "p", "path", "pre", "progress", "rect", "script", "section", "select",
+    "span", "summary", "svg", "table", "tbody", "td", "tfoot", "th", "thead", "time", "title", "tr", "ul",
 }  # fmt: skip
+ATOM = {"feed", "generator", "id", "title", "updated", "author", "name", "link", "entry", "category", "summary"}
+SVG = {"svg", "title", "rect", "g", "text"}
+METRIC = r'(#.*|imager_[a-z_]+(\{[a-z]+="([^"\\\n]|\\["\\n])*"\})? [0-9.e+]+|)'
 
 
 @dataclass
@@ -77,20 +87,37 @@ def assert_sound(page: Page, site: Path) -> None:
             allowed = ("", "data") if each.tag == "link" else ("", "http", "https", "ftp", "file")
             assert scheme in allowed, each
     policy = next(each.attributes["content"] for each in page.all("meta") if "http-equiv" in each.attributes)
-    assert policy.startswith("default-src 'none'; style-src 'self'; img-src 'self' data:")
+    assert policy.startswith("default-src 'none'; style-src 'self'; img-src 'self' data:; script-src 'self'; ")
+    assert "unsafe" not in policy
+    assert [each.text for each in page.all("script")] == [""]
+
+
+def assert_feeds_sound(site: Path, image_id: str) -> None:
+    told = json.loads((site / "jobs" / f"{image_id}.json").read_bytes())
+    jsonschema.validate(told, json.loads((site / "job.schema.json").read_bytes()))
+    assert json.loads((site / "index.json").read_bytes())["generator"] == "Imager"
+    feed = ElementTree.parse(site / "feed.atom")
+    assert {each.tag for each in feed.iter()} <= {f"{{http://www.w3.org/2005/Atom}}{tag}" for tag in ATOM}
+    for path in (site / "badges").iterdir():
+        badge = ElementTree.parse(path)
+        assert {each.tag for each in badge.iter()} <= {f"{{http://www.w3.org/2000/svg}}{tag}" for tag in SVG}
+    for line in (site / "metrics.prom").read_text(encoding="utf-8").split("\n"):
+        assert re.fullmatch(METRIC, line), line
 
 
 def test_every_page_nests_has_a_strict_policy_and_only_links_that_lead_somewhere(written: Written) -> None:
-    assert len(written.pages) == 12
+    assert len(written.pages) == 21  # 12 of the jobs and the index, a part of a log, 7 names, the failures
     for page in written.pages:
         assert_sound(page, written.site)
 
 
-def test_no_page_asks_anybody_for_anything_but_the_style_sheet(written: Written) -> None:
+def test_no_page_asks_anybody_for_anything_but_the_style_sheet_and_the_script_of_the_site(written: Written) -> None:
     for page in written.pages:
         loaded = [each for each in page.all("link") if not each.attributes["href"].startswith("data:")]
-        assert [each.attributes["rel"] for each in loaded] == ["stylesheet"]
-        assert not urlsplit(loaded[0].attributes["href"]).netloc
+        assert [each.attributes["rel"] for each in loaded] == ["stylesheet", "alternate"]
+        asked = [loaded[0].attributes["href"], *(each.attributes["src"] for each in page.all("script"))]
+        assert [urlsplit(each).path.rpartition("/")[2] for each in asked] == ["imager.css", "imager.js"]
+        assert not any(urlsplit(each).netloc for each in asked)
     css = (written.site / "imager.css").read_text()
     assert "url(" not in css
     assert "@import" not in css
@@ -103,7 +130,9 @@ def test_tables_have_captions_and_every_header_says_what_it_heads(written: Writt
 
 
 def test_the_index_has_running_then_queued_then_damaged_then_finished(written: Written) -> None:
-    assert [each.text for each in written.index.all("h2")] == ["Running", "In queue", "Damaged records", "Finished"]
+    assert [each.text for each in written.index.all("h2")] == [
+        "State of the service", "Running", "In queue", "Damaged records", "Finished",
+    ]  # fmt: skip
     order = [each.text for each in written.index.elements if each.attributes.get("class") == "name"]
     assert order == [
         "tablet", "watch", "watch", "aside-20251124-060000", "broken-20251124-070000", "device", "slow",
@@ -151,10 +180,10 @@ def test_a_failed_job_says_on_top_why_what_to_do_and_what_the_log_says(written: 
     assert "package busybocks is in none of the repositories" in top
     assert "What to do: did you mean busybox?" in top
     assert "package-missing" in top
-    kickstart = [each.text for each in page.all("mark") if each.text == "busybox"]
+    kickstart = [each.text for each in page.all("mark") if each.text == "busybocks"]
     assert len(kickstart) == 2  # line 12: in the excerpt and in the kickstart
     assert "#K12" in page.links
-    marked = [each.text for each in page.all("mark") if each.text != "busybox"]
+    marked = [each.text for each in page.all("mark") if each.text != "busybocks"]
     assert len(marked) == 2  # in the excerpt and in the log
     assert all(each.startswith("error: plan.kickstart, line 12: package busybocks") for each in marked)
     cause = next(
@@ -213,7 +242,7 @@ def test_a_job_says_what_was_asked_without_its_secrets(written: Written) -> None
         str(written.spool.directory("device-20251124-110000") / "kickstart.ks"),
         *("--name", "device", "--type", "raw", "--arch", "x86_64"),
         *("--tokenmap", "RELEASE:5.1,DB_PASSWORD:•••", "--extra-repo=http://repo.example.org/extra/"),
-        "--extra-repo=http://ann:•••@repo.example.org/private/",
+        "--extra-repo=http://•••@repo.example.org/private/",
         *(
             "--package=strace",
             "--group=tools",
@@ -282,6 +311,18 @@ def test_a_job_whose_worker_is_gone_says_so(tmp_path: Path) -> None:
     assert "its worker is gone" in parse(tmp_path / "site/index.html").text
 
 
+def test_a_job_that_another_machine_builds_is_not_shown_as_dead(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    jobs.make(spool, "far-1")
+    with spool.edit("far-1") as edit:
+        edit.move(Status.BUILDING, worker={"host": "elsewhere", "pid": 1}, started_at="2025-11-24T11:58:50Z")
+    write(spool, tmp_path / "site", now=jobs.NOW)
+    for page in ("jobs/far-1/index.html", "index.html"):
+        text = parse(tmp_path / "site" / page).text
+        assert "worker is gone" not in text
+        assert "1 min 10 s" in text
+
+
 def test_times_are_marked_up_as_times(written: Written) -> None:
     for page in written.pages:
         for each in page.all("time"):
@@ -296,6 +337,8 @@ def hostile_fields(payload: str) -> dict[str, Any]:
         "name": payload, "arch": payload, "image_type": payload, "prefix": payload, "tokenmap": {payload: payload},
         "extra_repos": (payload,), "packages": (payload,), "groups": (payload,), "extra_opts": (payload,),
         "user": payload, "tags": (payload,), "tool": payload, "executor": payload, "reason": payload,
+        "queue": payload, "release": payload, "devicegroup": payload, "retry_of": payload, "attempt": 3,
+        "request_step": payload, "step": payload, "emails": (payload,), "priority": "high",
         "kickstart": f"# {payload}\nrootpw {payload}\n{payload}\n".encode("utf-8", "surrogateescape"),
     }  # fmt: skip
 
@@ -326,10 +369,13 @@ def test_whatever_a_field_a_log_or_a_kickstart_holds_is_text_on_the_page(
         else:
             claim.finish(status, payload, payload, **hostile_changes(payload))
         write(spool, tmp_path / "site", now=jobs.NOW + timedelta(days=400))
-    for name in ("index.html", "jobs/hostile-1/index.html"):
-        page = parse(tmp_path / "site" / name)
+    assert_feeds_sound(tmp_path / "site", "hostile-1")
+    pages = [parse(path) for path in sorted((tmp_path / "site").rglob("*.html"))]
+    assert len(pages) >= 4
+    for page in pages:
         assert_sound(page, tmp_path / "site")
-        assert text.visible(payload) in page.text
+        if page.path.name != "failures.html":
+            assert text.visible(payload) in page.text
         assert page.all("title")[0].text.endswith("· Imager")
 
 
@@ -424,6 +470,86 @@ def test_finished_jobs_that_the_index_has_no_room_for_are_on_the_page_of_their_m
     month = parse(tmp_path / "site/months/2025-09.html")
     assert_sound(month, tmp_path / "site")
     assert len([each for each in month.elements if each.attributes.get("class") == "name"]) == 60
+
+
+@pytest.mark.parametrize(
+    ("gibibytes", "says"),
+    [(0, ""), (1, ""), (70, "in about 4 days, at 10 GiB a day as in the last 7 days"), (1000, "full within a day")],
+)
+def test_the_index_says_when_the_disk_of_the_images_will_be_full(tmp_path: Path, gibibytes: int, says: str) -> None:
+    (tmp_path / "images").mkdir()
+    ledger = Ledger(tmp_path)
+    # What was delivered today, or a month ago, says nothing of how much a whole day brings now.
+    for number, (when, amount) in enumerate([("11-24", 500), ("11-20", gibibytes), ("10-20", 500)]):
+        order = (datetime.fromisoformat(f"2025-{when}T10:00:00+00:00"), f"d-{number}")
+        done = State("done", "Done")
+        row = Row(f"d-{number}", "d", done, order, "", bytes=amount * 2**30, directory=str(tmp_path / "images"))
+        ledger.put(row, bytes(16))
+    (disk,) = service.disks(tmp_path, ledger, jobs.NOW)
+    assert says in disk.full
+    assert bool(disk.full) == bool(says)
+
+
+def test_a_job_shows_what_it_used_over_time_as_pictures(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    usage = {
+        "seconds": [0.0, 1.0, 2.0], "cpu_seconds": [0.0, 1.0, 4.0], "memory_bytes": [1, 2**30, 7],
+        "disk_bytes": [1, 2, 3],
+    }  # fmt: skip
+    jobs.finished(spool, "d-1", tmp_path / "images", usage=usage)
+    write(spool, tmp_path / "site", now=jobs.NOW)
+    page = parse(tmp_path / "site/jobs/d-1/index.html")
+    labels = [each.attributes.get("aria-label") for each in page.elements if each.tag == "svg"]
+    assert [each for each in labels if each] == [
+        "Processors busy: at most 3.0, on average 2.0, in 2.00 s", "Memory: at most 1.0 GiB, in 2.00 s",
+        "Disk: at most 3 B, in 2.00 s",
+    ]  # fmt: skip
+
+
+def test_a_line_that_explains_a_failure_leads_to_the_part_of_the_log_that_has_it(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    lines = [f"line {number}" for number in range(1200)]
+    jobs.failed(spool, "d-1", [*lines, "error: no vim", *lines], error="no vim", cause="package-missing", remedy="x")
+    write(spool, tmp_path / "site", now=jobs.NOW)
+    page = parse(tmp_path / "site/jobs/d-1/index.html")
+    assert {"log-1.html", "log-2.html", "log-3.html", "log-2.html#L1201"} <= set(page.links)
+    part = parse(tmp_path / "site/jobs/d-1/log-2.html")
+    assert_sound(part, tmp_path / "site")
+    assert {"#L1201", "log-1.html", "log-3.html", "index.html#log"} <= set(part.links)
+    assert "Marked as errors: 1201" in squeezed(part)
+
+
+def test_parts_of_a_log_go_with_the_lines_and_with_the_job(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    jobs.failed(spool, "d-1", ["x"] * 2500, error="no", cause="internal", remedy="x")
+    report = Report(spool, tmp_path / "site")
+    report.update(now=jobs.NOW)
+    place = tmp_path / "site/jobs/d-1"
+    assert {each.name for each in place.iterdir()} == {"index.html", "log-1.html", "log-2.html", "log-3.html"}
+    before = (place / "log-1.html").stat()
+    jobs.write_log(spool, "d-1", ["x"] * 1500)
+    report.update({"d-1"}, now=jobs.NOW)
+    assert {each.name for each in place.iterdir()} == {"index.html", "log-1.html", "log-2.html"}
+    assert (place / "log-1.html").stat().st_ino == before.st_ino  # what has not changed is not written again
+    spool.set_aside("d-1", "gone")
+    report.update({"d-1"}, now=jobs.NOW)
+    assert not place.exists()
+
+
+def test_a_month_with_many_jobs_has_a_page_a_day(tmp_path: Path) -> None:
+    def ended(day: int, number: int) -> Row:
+        when = datetime(2025, 11, day, tzinfo=UTC)
+        return Row(f"d-{number}", "d", State("done", "Done"), (when, f"d-{number}"), "")
+
+    ledger = Ledger(tmp_path)
+    for number in range(index.MONTH + 2):
+        ledger.put(ended(1 + number % 2, number), bytes(16))
+    undated = Row("d", "d", State("done", "Done"), (NEVER, "d"), "")
+    ledger.put(undated, bytes(16))
+    arranged = index.arrange(ledger, jobs.NOW)
+    assert [(month.name, len(month.rows)) for month in arranged.months] == [
+        ("2025-11-02", 251), ("2025-11-01", 251), ("undated", 1),
+    ]  # fmt: skip
 
 
 def test_a_log_of_a_million_lines_makes_a_small_page(tmp_path: Path) -> None:

@@ -34,7 +34,8 @@ def test_text_that_would_reorder_its_surroundings_is_shown_by_name() -> None:
 
 
 def test_passwords_in_urls_are_masked_and_other_urls_are_not() -> None:
-    assert text.visible("x http://ann:s3cret@h/y z") == "x http://ann:•••@h/y z"
+    assert text.visible("file://@REPO@") == "file://@REPO@"
+    assert text.visible("x http://ann:s3cret@h/y z") == "x http://•••@h/y z"
     assert text.visible("http://h:80/a@b ann@h") == "http://h:80/a@b ann@h"
 
 
@@ -100,3 +101,17 @@ def test_times_are_shown_as_utc_to_the_second() -> None:
 @pytest.mark.parametrize("value", ["yesterday", "", "0001-01-01T00:00:00+23:00", "9999-99-99T00:00:00Z"])
 def test_what_is_no_time_is_shown_as_it_is(value: str) -> None:
     assert text.stamp(value) == text.Stamp("", value)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0, "5 s"), (22, "20 s"), (54, "55 s"), (55, "1 min"), (3000, "50 min"), (7000, "2 h")]
+)
+def test_what_is_to_come_is_told_roughly(seconds: float, said: str) -> None:
+    assert text.rough(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("length", "said"), [(0, "0 B"), (1500, "1.5 KiB"), (45.4 * 2**30, "45 GiB"), (987 * 2**30, "980 GiB")]
+)
+def test_what_is_free_is_told_to_two_digits(length: float, said: str) -> None:
+    assert text.rough_size(length) == said

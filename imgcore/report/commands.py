@@ -1,0 +1,73 @@
+"""What to type about a job on a machine that has its spool: to try again, to compare, to keep, to follow, to stop."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+from imgcore.job import FINAL, GOOD, Job, Status
+from imgcore.report import changes
+from imgcore.report.howto import Step
+from imgcore.report.row import Row
+from imgcore.spool import Spool
+
+__all__ = ["between", "of"]
+
+
+def of(spool: Spool, job: Job, before: Row | None) -> Iterator[Step]:
+    """The commands for a job whose last good image before it is `before`."""
+    if job.status not in FINAL:
+        yield _step("Follow its log", "log", "-f", job.image_id)
+        yield _step("Stop it", "cancel", job.image_id)
+    if job.status in (Status.ERROR, Status.CANCELLED):
+        yield _step("Try it again as it is, by a worker", "retry", job.image_id)
+        yield _step("Change its kickstart, and try again, by a worker", "retry", "--edit", job.image_id)
+    if job.error_cause == "time-out" and job.timeout:
+        words = _words(spool, job, "submit", 2 * job.timeout)
+        yield Step("Try it again with twice the time, by a worker", shlex.join(words))
+    if job.status in FINAL and before:
+        yield _step("Compare it with the last good one", "diff", before.image_id, job.image_id)
+    if job.status in GOOD:
+        yield _step("Keep it, whatever is cleaned away", "pin", job.image_id)
+    elif job.status in FINAL and before:
+        yield _step("Keep the last good one, whatever is cleaned away", "pin", before.image_id)
+    # With the same time stamps the same packages give the same bytes.
+    same = [f"SOURCE_DATE_EPOCH={job.source_date_epoch}"] if job.source_date_epoch and job.status in GOOD else []
+    yield Step(
+        "Build the same here, without a worker",
+        shlex.join([*same, *_words(spool, job, "build", job.timeout)]),
+    )
+
+
+def between(good: Row, bad: Row) -> Iterator[Step]:
+    """The commands for a name whose last builds are these."""
+    if bad.order > good.order:
+        yield _step("Try the failed one again, by a worker", "retry", bad.image_id)
+    yield _step("Compare the two, file by file too", "diff", good.image_id, bad.image_id)
+    yield _step("Keep the good one, whatever is cleaned away", "pin", good.image_id)
+
+
+def _step(purpose: str, *words: str) -> Step:
+    return Step(purpose, shlex.join(["img", *words]))
+
+
+def _words(spool: Spool, job: Job, command: str, timeout: float) -> list[str]:
+    """The command with all that was asked for."""
+    words = ["img", command, str(spool.directory(job.image_id) / "kickstart.ks")]
+    words += ["--name", job.name, "--type", job.image_type, "--arch", job.arch]
+    if job.tokenmap:
+        words += [
+            "--tokenmap",
+            ",".join(f"{key}:{changes.hide(key, str(value))}" for key, value in job.tokenmap.items()),
+        ]
+    for option, values in (
+        ("--extra-repo", job.extra_repos),
+        ("--package", job.packages),
+        ("--group", job.groups),
+        ("--opt", job.extra_opts),
+        ("--tag", job.tags),
+    ):
+        words += [f"{option}={value}" for value in values]
+    if timeout:
+        words.append(f"--timeout={timeout:g}s")
+    return words
