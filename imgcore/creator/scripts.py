@@ -158,6 +158,8 @@ def _environment(build: Build, script: Script) -> dict[str, str]:
         "SOURCE_DATE_EPOCH": str(plan.source_date_epoch),
         "PATH": ROOT_PATH,
     }
+    # Where the way to the repositories is a proxy, as in a virtual machine.
+    environment |= {name: os.environ[name] for name in ("http_proxy", "https_proxy") if name in os.environ}
     if _inside(script):
         return {**environment, "HOME": "/root"}
     return {

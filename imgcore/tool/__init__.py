@@ -46,6 +46,8 @@ class Prepared:
     environment: Mapping[str, str] = field(default_factory=dict)
     #: Directories that the build reads, in the order of their places in the sandbox.
     readable: tuple[Path, ...] = ()
+    #: Where its packages are, as far as that is on the network.
+    urls: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
@@ -28,6 +30,9 @@ class Builtin:
 
     def prepare(self, order: Order) -> Prepared:
         """See `Tool.prepare`. The kickstart becomes a plan here, outside of the sandbox."""
+        if find_spec("imgcore.creator.main") is None:
+            # The plan is part of the core's package, the creator has one of its own.
+            raise BuildError("the built-in tool is not installed here", "install imager-creator", "tool-missing")
         tokens = kickstart.with_defaults(order.tokens, arch=order.arch)
         read = kickstart.read(order.kickstart, order.kickstart_name, tokens=tokens)
         plan, warnings = kickstart.plan(
@@ -48,6 +53,7 @@ class Builtin:
             as_built=kickstart.redact(read.text).encode(),
             environment={"SOURCE_DATE_EPOCH": str(plan.source_date_epoch)},
             readable=tuple(shown.directories),
+            urls=tuple(_urls(plan)),
             warnings=tuple(warnings),
         )
 
@@ -68,6 +74,13 @@ class Builtin:
                 f"the creator did not leave {', '.join(missing) or 'an image'}", "see the log", "no-proof"
             )
         return Result(artifacts, packages, warnings)
+
+
+def _urls(plan: plans.Plan) -> Iterator[str]:
+    for each in plan.repositories:
+        for url in (each.url, each.mirrorlist, *each.gpg_key.replace(",", " ").split()):
+            if url.startswith(("http://", "https://")):
+                yield url
 
 
 class _Shown:

@@ -31,6 +31,8 @@ _IGNORED = re.compile(
     r"^(?:Warning|Error)\b.*?(?:unknown command|no such option|unrecognized|ignored?)", re.IGNORECASE
 )
 _NEVR = re.compile(r"^(?P<name>\S+)-(?P<version>[^-\s]+)-(?P<release>[^-\s]+)\.(?P<arch>\w+)$")
+_REPO = re.compile(r"^[ \t]*repo[ \t].*$", re.MULTILINE)
+_URL = re.compile(r"https?://[^\s\"']+")
 _INSTALLED = re.compile(r"Installing: (\S+)")
 
 
@@ -102,7 +104,15 @@ def _prepared(order: Order, arguments: list[str]) -> Prepared:
     environment = {"SOURCE_DATE_EPOCH": str(order.source_date_epoch)} if order.source_date_epoch else {}
     inputs = {f"{order.name}.ks": order.kickstart}
     as_built = kickstart.redact(order.kickstart.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
-    return Prepared((*arguments, *order.extra_opts), inputs, as_built, environment)
+    return Prepared((*arguments, *order.extra_opts), inputs, as_built, environment, urls=_urls(order))
+
+
+def _urls(order: Order) -> tuple[str, ...]:
+    """The URLs of the repo lines, for which nobody but mic knows for sure how it reads them."""
+    text = order.kickstart.decode("utf-8", "surrogateescape")
+    for key, value in order.tokens.items():
+        text = text.replace(f"@{key}@", value)
+    return tuple(dict.fromkeys(_URL.findall("\n".join(_REPO.findall(text)))))
 
 
 def _result(order: Order, output: Output, pack_to: str, tool: str) -> Result:
