@@ -13,15 +13,15 @@ from pathlib import Path
 from types import TracebackType
 
 from imgcore.atomic import failed
+from imgcore.credentials import masked
 
-__all__ = ["BuildLog", "printable", "without_credentials"]
+__all__ = ["ESCAPES", "BuildLog", "printable", "without_credentials"]
 
 #: As many of the last lines as a tool's proof and its failure are looked for in.
 TAIL_LINES = 5000
-_CREDENTIALS = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/\s:@]+:[^/\s@]*@", re.IGNORECASE)
-_UNPRINTABLE = re.compile(
-    r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-_]?|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
-)
+#: ECMA-48: control sequences, strings (OSC, DCS, …) with their terminator, and two-character escapes.
+ESCAPES = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]")
+_UNPRINTABLE = re.compile(rf"{ESCAPES.pattern}|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 class BuildLog:
@@ -69,8 +69,8 @@ class BuildLog:
 
 
 def without_credentials(line: str) -> str:
-    """The line with `user:password@` of URLs masked."""
-    return _CREDENTIALS.sub(r"\1***@", line) if "://" in line else line
+    """The line with what its URLs have before their hosts masked."""
+    return masked(line)
 
 
 def printable(text: str) -> str:

@@ -1,6 +1,6 @@
 """What this machine can build, and what it lacks for the rest.
 
-Looks at programs and the kernel, changes nothing. The names of packages are Debian's.
+Looks at programs and the kernel, changes nothing. Packages have Debian's names here; `distribution` knows the others.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imgcore.config import Config
+from imgcore.distribution import install_command
 from imgcore.executor.choose import root_may_mount, user_namespaces_work
 from imgcore.executor.identity import of_caller
 from imgcore.executor.local import DOOR, can_pass_the_door
+from imgcore.executor.vm import accelerators, initramfs
 
 __all__ = ["Check", "can_build", "examine"]
 
@@ -35,18 +37,19 @@ _SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at. `needed`: no image at all without it."""
+    """One thing that was looked at. `needed`: no image at all without it; `packages` would bring it."""
 
     subject: str
     ok: bool
     detail: str
     remedy: str = ""
     needed: bool = False
+    packages: tuple[str, ...] = ()
 
 
 def examine(config: Config) -> list[Check]:
     """Everything that can be looked at quickly."""
-    return [*_where(config), *_tools(config), *_makers(), *_disk(config)]
+    return [*_where(config), *_machine(config), *_tools(config), *_makers(), *_disk(config)]
 
 
 def can_build(checks: list[Check]) -> bool:
@@ -72,12 +75,49 @@ def _where(config: Config) -> Iterator[Check]:
                 "user ids for packages' owners",
                 ids.count > 1,
                 f"{ids.count} in the sandbox",
-                "" if ids.count > 1 else "install uidmap and give the user a range in /etc/subuid and /etc/subgid",
+                ""
+                if ids.count > 1
+                else f"{install_command(['uidmap'])}, and give the user a range in /etc/subuid and /etc/subgid",
+                packages=() if ids.count > 1 or shutil.which("newuidmap") else ("uidmap",),
             )
     if not root:
         detail = f"{DOOR} may be used" if door else f"{DOOR} is not there or sudo does not allow it"
         remedy = "" if door else "only where direct does not work: `make door`"
         yield Check("executor sudo", door, detail, remedy, needed=config.executor == "sudo")
+
+
+def _machine(config: Config) -> Iterator[Check]:
+    """What the executor vm needs; whether kvm works is known once a machine was started."""
+    missing = []
+    if not _runs(["/usr/bin/python3", "-c", "import libvirt"]):
+        missing.append("python3-libvirt")
+    if shutil.which("qemu-system-x86_64") is None:
+        missing.append("qemu-system-x86")
+    if shutil.which("libvirtd", path=_SBIN) is None and shutil.which("virtqemud", path=_SBIN) is None:
+        missing.append("libvirt-daemon-system")
+    if config.vm.base and shutil.which("qemu-img") is None:
+        missing.append("qemu-utils")
+    packages = tuple(missing)
+    detail, remedy = "", install_command(packages)
+    try:
+        initramfs.busybox()
+        kernel = initramfs.find_kernel(config.vm.kernel)
+        verdict = accelerators.Memory(config.cache, kernel).verdict()
+        detail = f"{kernel.image}; " + {
+            "": "kvm was not tried yet" if accelerators.usable() else "by emulation (tcg): /dev/kvm cannot be used",
+            accelerators.WORKS: "kvm works",
+        }.get(verdict, f"by emulation (tcg), as kvm does not work here: {verdict}")
+    except initramfs.Unusable as error:
+        detail, remedy = str(error), error.remedy
+        missing.append(detail)
+    yield Check(
+        "executor vm",
+        not missing,
+        detail if not missing else f"not there: {', '.join(missing)}",
+        remedy if missing else "",
+        needed=config.executor == "vm",
+        packages=packages,
+    )
 
 
 def _tools(config: Config) -> Iterator[Check]:
@@ -87,8 +127,9 @@ def _tools(config: Config) -> Iterator[Check]:
         "tool builtin: packages by dnf and rpm",
         found,
         "Debian's dnf and rpm modules" if found else f"{python} has no dnf and rpm modules",
-        "" if found else "apt install python3-dnf python3-rpm",
+        "" if found else install_command(["python3-dnf", "python3-rpm"]),
         needed=config.tool == "builtin",
+        packages=() if found else ("python3-dnf", "python3-rpm"),
     )
     for name, command in config.commands.items():
         there = shutil.which(command[0]) is not None
@@ -109,7 +150,8 @@ def _makers() -> Iterator[Check]:
             subject,
             not missing,
             ", ".join(programs) if not missing else f"{', '.join(missing)} not installed",
-            f"apt install {packages}" if missing else "",
+            install_command(packages.split()) if missing else "",
+            packages=tuple(packages.split()) if missing else (),
         )
     for subject, directory, package in (
         ("boot loader for BIOS", "/usr/lib/grub/i386-pc", "grub-pc-bin"),
@@ -120,7 +162,8 @@ def _makers() -> Iterator[Check]:
             subject,
             there,
             directory if there else f"{directory} is not there",
-            "" if there else f"apt install {package}",
+            "" if there else install_command([package]),
+            packages=() if there else (package,),
         )
 
 

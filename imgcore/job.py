@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from typing import Any, TypedDict
 
 __all__ = [
     "FINAL",
+    "GOOD",
     "SCHEMA",
     "TRANSITIONS",
     "Artifact",
@@ -65,6 +66,8 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
 
 #: The states in which nothing more is built.
 FINAL = frozenset({Status.DONE, Status.ERROR, Status.CANCELLED, Status.TESTED})
+#: Those of them in which the image is there.
+GOOD = frozenset({Status.DONE, Status.TESTED})
 
 
 def allowed(before: Status, after: Status) -> bool:
@@ -98,6 +101,15 @@ class Resources(TypedDict, total=False):
     peak_processes: int
 
 
+class Usage(TypedDict, total=False):
+    """The same over time, a list a quantity, as long as each other (imgcore.usage); `seconds` since the start."""
+
+    seconds: tuple[float, ...]
+    cpu_seconds: tuple[float, ...]
+    memory_bytes: tuple[float, ...]
+    disk_bytes: tuple[float, ...]
+
+
 class Worker(TypedDict, total=False):
     """The process that builds the job; `start_ticks` and `boot_id` tell it from a later one of the same number."""
 
@@ -114,7 +126,7 @@ Event = TypedDict(
     {"time": str, "host": str, "pid": int, "from": str, "to": str, "reason": str, "who": str, "seq": int},
     total=False,
 )
-Event.__doc__ = "One transition, as a line of events.jsonl has it; `seq` counts a job's from 1."
+Event.__doc__ = "One transition, or a note (`from` is `to`), as a line of events.jsonl; `seq` counts a job's from 1."
 
 
 @dataclass(frozen=True)
@@ -137,6 +149,23 @@ class Job:
     status: Status = Status.IN_QUEUE
     user: str = ""
     tags: tuple[str, ...] = ()
+    #: Somebody wants it to stay: it is never removed to make room.
+    pinned: bool = False
+    #: Whom to tell, for what device and release, by which queue of requests: kept as they were asked.
+    emails: tuple[str, ...] = ()
+    devicegroup: str = ""
+    release: str = ""
+    queue: str = ""
+    #: `high`, or "".
+    priority: str = ""
+    #: The ended job that this one tries again, and which attempt it is.
+    retry_of: str = ""
+    attempt: int = 1
+    #: The steps of processes (`wfid!subid!expid`) that asked for the job and that build it.
+    request_step: str = ""
+    step: str = ""
+    #: What two requests for the same image have in common (imgcore.jobs.admission).
+    request_digest: str = ""
     #: Seconds that the build may take; 0: the configuration's.
     timeout: float = 0.0
     tool: str = ""
@@ -160,16 +189,19 @@ class Job:
     artifacts: tuple[Artifact, ...] = ()
     package_count: int = 0
     resources: Resources = field(default_factory=lambda: Resources())
+    usage: Usage = field(default_factory=lambda: Usage())
     worker: Worker = field(default_factory=lambda: Worker())
     #: Absolute path of the published files.
     directory: str = ""
     source_date_epoch: int = 0
-    #: The last transition: what the history must end with.
+    #: The last transition or note: what the history must end with.
     event: Event = field(default_factory=lambda: Event())
     #: Fields of other versions.
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
 
+#: Far more than a build has samples.
+_MOST_NUMBERS = 1000
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
 
 
@@ -198,10 +230,44 @@ def _count(value: object) -> int:
     return value
 
 
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")
+    return value
+
+
+def _attempt(value: object) -> int:
+    number = _count(value)
+    if not number:
+        raise ValueError("must be a whole number from 1 up")
+    return number
+
+
+def _priority(value: object) -> str:
+    text = _text(value)
+    if text not in ("", "high"):
+        raise ValueError("must be 'high' or empty")
+    return text
+
+
+def _pid(value: object) -> int:
+    number = _count(value)
+    if number >= 1 << 31:
+        raise ValueError("must be the number of a process")
+    return number
+
+
 def _number(value: object) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value) or value < 0:
+    # Compared, not converted: whole numbers can be larger than any float.
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= sys.float_info.max:
         raise ValueError("must be a number from 0 up")
     return float(value)
+
+
+def _numbers(value: object) -> tuple[float, ...]:
+    if not isinstance(value, list | tuple) or len(value) > _MOST_NUMBERS:
+        raise ValueError(f"must be a list of at most {_MOST_NUMBERS} numbers")
+    return tuple(map(_number, value))
 
 
 def _fraction(value: object) -> float:
@@ -271,15 +337,19 @@ def _objects(
 _CHECKS: Mapping[str, Callable[[object], object]] = {
     **dict.fromkeys(
         ("image_id", "name", "arch", "image_type", "prefix", "user", "tool", "executor", "phase", "progress_detail",
-         "files_url", "image_url", "logfile_url", "error", "error_cause", "error_remedy", "directory"),
+         "files_url", "image_url", "logfile_url", "error", "error_cause", "error_remedy", "directory",
+         "devicegroup", "release", "queue", "retry_of", "request_step", "step", "request_digest"),
         _text,
     ),
     **dict.fromkeys(("requested_at", "started_at", "finished_at", "updated_at"), _time),
     **dict.fromkeys(("schema", "revision", "package_count", "source_date_epoch"), _count),
-    **dict.fromkeys(("extra_repos", "packages", "groups", "extra_opts", "tags", "warnings"), _texts),
+    **dict.fromkeys(("extra_repos", "packages", "groups", "extra_opts", "tags", "emails", "warnings"), _texts),
     "status": _status,
     "tokenmap": _text_map,
+    "pinned": _flag,
     "timeout": _number,
+    "attempt": _attempt,
+    "priority": _priority,
     "progress": _fraction,
     "phases": _objects(("phase", "seconds"), _object(phase=_text, seconds=_number)),
     "artifacts": _objects(
@@ -289,9 +359,10 @@ _CHECKS: Mapping[str, Callable[[object], object]] = {
         cpu_seconds=_number, wall_seconds=_number,
         peak_memory_bytes=_count, peak_disk_bytes=_count, peak_processes=_count,
     ),
-    "worker": _object(name=_text, host=_text, pid=_count, start_ticks=_count, boot_id=_text),
+    "usage": _object(seconds=_numbers, cpu_seconds=_numbers, memory_bytes=_numbers, disk_bytes=_numbers),
+    "worker": _object(name=_text, host=_text, pid=_pid, start_ticks=_count, boot_id=_text),
     "event": _object(
-        **{"time": _time, "host": _text, "pid": _count, "from": _text, "to": _text, "reason": _text, "who": _text,
+        **{"time": _time, "host": _text, "pid": _pid, "from": _text, "to": _text, "reason": _text, "who": _text,
            "seq": _count}
     ),
 }  # fmt: skip
@@ -317,7 +388,7 @@ def amend(job: Job, changes: Mapping[str, object]) -> Job:
     strange = [key for key in changes if key not in _CHECKS]
     if strange:
         raise ValueError(f"a job has no field {strange[0]}")
-    # Not dataclasses.replace: it asks 41 fields what they are, each time that the progress moves.
+    # Not dataclasses.replace: it asks every field what they are, each time that the progress moves.
     amended = object.__new__(Job)
     amended.__dict__.update(job.__dict__)
     checked = _checked(changes)

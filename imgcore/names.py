@@ -14,6 +14,7 @@ import urllib.parse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from imgcore.credentials import masked
 from imgcore.errors import InputError
 
 __all__ = [
@@ -28,12 +29,14 @@ __all__ = [
     "name",
     "package",
     "prefix",
+    "project",
     "repository_url",
     "shown",
     "string_list",
     "tag",
     "tokenmap",
     "user",
+    "word",
 ]
 
 ARCHITECTURES = (
@@ -54,6 +57,7 @@ _COMPONENT_REMEDY = "use letters, digits and . _ + - @, beginning with a letter,
 _USER = re.compile(r"[\w+][\w .+@-]*")
 _PACKAGE = re.compile(r"[A-Za-z0-9_*][A-Za-z0-9._+:~^*?-]*")
 _GROUP = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9 ._+:-]*[A-Za-z0-9._+:-])?")
+_PROJECT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:+-]*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:+-]*")
 _TOKEN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Quotes, backslash, angle brackets and space have no place in a URL (RFC 3986) and every place in an attack.
@@ -99,6 +103,8 @@ _REFUSED = {
 def shown(value: object) -> str:
     """`value` as an error may show it: one line, escaped, cut to 60 characters."""
     # Slices first: the text of a hostile value may be a hundred megabytes.
+    if isinstance(value, str):
+        value = masked(value[:_URL_LENGTH])
     text = repr(value[: _SHOWN + 1]) if isinstance(value, str | bytes) else repr(value)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
@@ -151,6 +157,11 @@ def prefix(value: object) -> str:
     return text
 
 
+def word(field: str, value: object) -> str:
+    """A name that becomes nothing but text of a record: one path component of up to 100 characters."""
+    return _matching(field, value, _NAME_LENGTH, _COMPONENT, f"a {field}", _COMPONENT_REMEDY)
+
+
 def arch(value: object) -> str:
     """An architecture that packages are built for."""
     return _one_of("arch", value, ARCHITECTURES, "a known architecture")
@@ -189,6 +200,16 @@ def group(value: object) -> str:
         "groups", value, _NAME_LENGTH, _GROUP, "the name of a package group",
         "use letters, digits, inner spaces and . _ + : -, without the @",
     )  # fmt: skip
+
+
+def project(field: str, value: object) -> str:
+    """A build service's project or repository, which becomes directories of a URL: `A:B_c`."""
+    text = _matching(
+        field, value, 200, _PROJECT, "a name of a build service", "use letters, digits and . _ : + -, for example A:B"
+    )
+    if any(part.strip(".") == "" for part in text.split(":")):
+        raise _refuse(field, text, "a name of a build service", "between two colons there must be more than dots")
+    return text
 
 
 def tag(value: object) -> str:
@@ -285,8 +306,8 @@ def repository_url(value: object) -> str:
     return text
 
 
-def string_list(field: str, value: object) -> tuple[str, ...]:
-    """A list of one-line texts, or JSON text of one. None and empty text: an empty list."""
+def string_list(field: str, value: object, *, one_line: bool = True) -> tuple[str, ...]:
+    """A list of one-line texts (or any texts), or JSON text of one. None and empty text: an empty list."""
     if value is None or value == "":
         return ()
     given = value
@@ -298,7 +319,7 @@ def string_list(field: str, value: object) -> tuple[str, ...]:
     if not isinstance(given, list | tuple):
         raise _refuse(field, value, "a list", 'write a list, for example ["one", "two"]')
     for each in given:
-        if not isinstance(each, str) or not each or not each.isprintable():
+        if not isinstance(each, str) or not each or (one_line and not each.isprintable()):
             raise _refuse(field, each, "a text of one line", "every item must be printable text")
     return tuple(given)
 

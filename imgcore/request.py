@@ -16,9 +16,15 @@ from imgcore.errors import InputError
 from imgcore.job import Job
 from imgcore.tool import Order
 
-__all__ = ["Request", "image_of", "parse"]
+__all__ = ["say", "Request", "image_fields", "image_of", "parse"]
 
 _KICKSTART_BYTES = 8 << 20
+_MOST_EMAILS = 50
+#: What a request and its record have in common.
+_RECORDED = (
+    "name", "arch", "image_type", "prefix", "tokenmap", "extra_opts", "extra_repos", "packages", "groups", "tags",
+    "emails", "devicegroup", "release", "queue", "priority", "user", "timeout", "source_date_epoch",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,12 @@ class Request:
     packages: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    emails: tuple[str, ...] = ()
+    devicegroup: str = ""
+    release: str = ""
+    queue: str = ""
+    #: `high`, or "".
+    priority: str = ""
     user: str = ""
     #: Seconds; 0: as configured.
     timeout: float = 0.0
@@ -46,22 +58,8 @@ class Request:
 
     def job(self, image_id: str) -> Job:
         """The record of this request."""
-        return Job(
-            image_id=image_id,
-            name=self.name,
-            arch=self.arch,
-            image_type=self.image_type,
-            prefix=self.prefix,
-            tokenmap=dict(self.tokenmap),
-            extra_opts=self.extra_opts,
-            extra_repos=self.extra_repos,
-            packages=self.packages,
-            groups=self.groups,
-            tags=self.tags,
-            user=self.user,
-            timeout=self.timeout,
-            source_date_epoch=self.source_date_epoch,
-        )
+        shared = {name: getattr(self, name) for name in _RECORDED}
+        return Job(image_id=image_id, **{**shared, "tokenmap": dict(self.tokenmap)})
 
     def order(self, image_id: str, source_date_epoch: int) -> Order:
         """What a tool is told."""
@@ -87,6 +85,10 @@ def parse(image: Mapping[str, Any]) -> Request:
         raise InputError(
             f"field kickstart: {len(kickstart)} characters are more than {_KICKSTART_BYTES}", "is it a kickstart?"
         )
+    try:
+        kickstart.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise InputError(f"field kickstart: character {error.start} is half of one", "write it as UTF-8") from error
     return Request(
         kickstart=kickstart,
         name=names.name(_mandatory(image, "name")),
@@ -100,11 +102,35 @@ def parse(image: Mapping[str, Any]) -> Request:
         packages=tuple(names.package(each) for each in names.string_list("packages", image.get("packages"))),
         groups=tuple(names.group(each) for each in names.string_list("groups", image.get("groups"))),
         tags=tuple(names.tag(each) for each in names.string_list("tags", image.get("tags"))),
+        emails=_emails(image.get("emails")),
+        devicegroup=names.word("devicegroup", image["devicegroup"]) if image.get("devicegroup") else "",
+        release=names.word("release", image["release"]) if image.get("release") else "",
+        queue=names.prefix(image["queue"]) if image.get("queue") else "",
+        # Another word than this is no mistake: engines have their own.
+        priority="high" if image.get("priority") == "high" else "",
         user=names.user(image["user"]) if image.get("user") else "",
         timeout=_seconds(image.get("timeout")),
         kickstart_name=_label(image.get("kickstart_name")),
         source_date_epoch=_epoch(image.get("source_date_epoch")),
     )
+
+
+def image_fields(job: Job, kickstart: bytes) -> dict[str, Any]:
+    """The fields of an image by which the recorded job is asked for once more; `parse` reads them."""
+    told: dict[str, Any] = {name: getattr(job, name) for name in _RECORDED}
+    listed = {name: list(value) for name, value in told.items() if isinstance(value, tuple)}
+    text = kickstart.decode("utf-8", "surrogateescape")
+    return {**told, **listed, "tokenmap": dict(job.tokenmap), "image_id": job.image_id, "kickstart": text}
+
+
+def _emails(value: Any) -> tuple[str, ...]:
+    """Mail addresses: a list, JSON text of one, or text with commas between them."""
+    if isinstance(value, str) and not value.lstrip().startswith("["):
+        value = [each.strip() for each in value.split(",") if each.strip()]
+    listed = names.string_list("emails", value)
+    if len(listed) > _MOST_EMAILS:
+        raise InputError(f"field emails: {len(listed)} are more than {_MOST_EMAILS}", "give the address of a list")
+    return tuple(names.user(each) for each in listed)
 
 
 def _mandatory(image: Mapping[str, Any], field_name: str) -> Any:
@@ -138,6 +164,13 @@ def _epoch(value: Any) -> int:
 def _label(value: Any) -> str:
     """A file name for messages: what cannot be printed is not."""
     return "".join(each for each in str(value or "")[-100:] if each.isprintable())
+
+
+def say(fields: dict[str, Any], *lines: str) -> None:
+    """Add lines to what the participants tell of a workitem."""
+    messages = fields.setdefault("msg", [])
+    if isinstance(messages, list):
+        messages.extend(lines)
 
 
 def image_of(fields: dict[str, Any]) -> dict[str, Any]:

@@ -20,15 +20,17 @@ from urllib.parse import quote
 
 from imgcore import progress, tool
 from imgcore.buildlog import BuildLog, without_credentials
-from imgcore.claim import Claim
 from imgcore.config import Config
 from imgcore.delivery import Delivery, discard, place
 from imgcore.errors import BuildError, Cancelled, ImagerError, InputError
 from imgcore.executor import READABLE, Executor, Limits, Outcome, Task
+from imgcore.executor.vm import keeping
 from imgcore.job import Job, Status
 from imgcore.progress import Observer, Progress, Silent
 from imgcore.request import Request
+from imgcore.spool.claim import Claim
 from imgcore.tool.diagnosis import stopped
+from imgcore.usage import Usage
 
 __all__ = ["Worker"]
 
@@ -67,28 +69,34 @@ class Worker:
         """
         job = claim.job
         discard(self._config.base_dir, job.prefix, job.image_id)
+        keeping.forget(log_path.parent)
         claim.update(tool=self._config.tool, executor=self._executor.name, directory=str(self._place(job)))
         began = time.monotonic()
         with BuildLog(log_path, self._config.log_bytes) as log:
-            recorder = _Recorder(claim, log, observer or Silent())
+            recorder = _Recorder(claim, log, observer or Silent(), stop or threading.Event())
             recorder.line(f"{job.image_id}: {job.image_type} image {job.name} for {job.arch}, by {self._config.tool}")
             try:
-                changes = self._run(job, request, recorder, stop or threading.Event())
+                changes = self._run(job, request, recorder)
                 status = Status.DONE
             except (Cancelled, KeyboardInterrupt):
                 status, changes = Status.CANCELLED, {"error": "the build was cancelled", "error_cause": "cancelled"}
             except ImagerError as error:
                 status, changes = Status.ERROR, _told(error)
+                changes["error_remedy"] += _kept(log_path.parent, job.image_id, bool(changes["error_remedy"]))
             if status is not Status.DONE:
                 recorder.line(f"{status}: {changes['error']}")
                 changes |= self._deliver_log(job, recorder)
-            changes |= {"phases": recorder.phases(), "resources": recorder.resources(began)}
+            changes |= {
+                "phases": recorder.phases(),
+                "resources": recorder.resources(began),
+                "usage": recorder.usage(),
+            }
         try:
             return claim.finish(status, str(changes.get("error", "")), "", **changes)
         except Cancelled:  # by somebody else, meanwhile; the record says so
             return claim.job
 
-    def _run(self, job: Job, request: Request, recorder: _Recorder, stop: threading.Event) -> dict[str, Any]:
+    def _run(self, job: Job, request: Request, recorder: _Recorder) -> dict[str, Any]:
         used = self._tool()
         requested = int(datetime.fromisoformat(job.requested_at).timestamp()) if job.requested_at else 1
         order = request.order(job.image_id, requested)
@@ -109,11 +117,13 @@ class Worker:
             cache=self._config.cache,
             environment=prepared.environment,
             readable=prepared.readable,
+            urls=prepared.urls,
             limits=limits,
+            keep=recorder.log.path.parent / keeping.DIRECTORY if self._config.vm.keep_on_failure else None,
         )
         with Delivery(self._config.base_dir, job.prefix, job.image_id) as delivery:
             recorder.delivery = delivery
-            recorder.outcome = self._executor.run(task, recorder, stop)
+            recorder.outcome = self._executor.run(task, recorder, recorder.stop)
             if recorder.outcome.stopped_by:
                 raise stopped(recorder.outcome, limits)
             result = used.judge(order, recorder.outcome, _Output(delivery, recorder.tail))
@@ -197,14 +207,18 @@ class _Recorder:
     claim: Claim
     log: BuildLog
     observer: Observer
+    stop: threading.Event
     delivery: Delivery | None = None
     as_built: bytes = b""
     readable: Sequence[Path] = ()
     outcome: Outcome = field(default_factory=lambda: Outcome(0))
+    _usage: Usage = field(default_factory=Usage)
+    _began: float = field(default_factory=time.monotonic)
     _current: Progress | None = None
     _since: float = 0.0
     _seconds: dict[str, float] = field(default_factory=dict)
     _recorded: float = 0.0
+    _looked: float = 0.0
     _told: Progress | None = None
 
     def line(self, text: str) -> None:
@@ -220,7 +234,9 @@ class _Recorder:
 
     def sample(self, cpu_seconds: float, memory_bytes: int, disk_bytes: int, processes: int) -> None:
         """See `Receiver.sample`."""
-        self._record()
+        changed = self._usage.add(time.monotonic() - self._began, cpu_seconds, memory_bytes, disk_bytes)
+        self._record(sampled=changed)
+        self._look()
 
     def file(self, name: str, size: int, mode: int) -> None:
         """See `Receiver.file`."""
@@ -250,6 +266,10 @@ class _Recorder:
         del used["status"], used["signal"], used["stopped_by"]
         return {**used, "wall_seconds": round(time.monotonic() - began, 3)}
 
+    def usage(self) -> dict[str, list[float]]:
+        """The same over time, for the record."""
+        return self._usage.columns()
+
     @property
     def tail(self) -> Sequence[str]:
         """The last lines of the log."""
@@ -265,15 +285,26 @@ class _Recorder:
         if self._current is None or self._current.phase != next_phase:
             self._since = now
 
-    def _record(self) -> None:
+    def _look(self) -> None:
+        """Whether somebody wants the job to end who could not tell this process, only its record."""
         now = time.monotonic()
-        if self._current is None or self._current == self._told or now - self._recorded < _RECORD_SECONDS:
+        if now - self._looked >= _RECORD_SECONDS:
+            self._looked = now
+            if self.claim.refresh().status is Status.CANCELLED:
+                self.stop.set()
+
+    def _record(self, *, sampled: bool = False) -> None:
+        now = time.monotonic()
+        if self._current is None or (self._current == self._told and not sampled):
+            return
+        if now - self._recorded < _RECORD_SECONDS:
             return
         self.claim.update(
             phase=self._current.phase,
             progress=round(self._current.fraction, 3),
             progress_detail=without_credentials(self._current.detail)[:200],
             phases=self._finished(),
+            usage=self.usage(),
         )
         self._recorded, self._told = now, self._current
 
@@ -309,6 +340,13 @@ def _manifest(job: Job, result: tool.Result) -> bytes:
     packages = sorted((dataclasses.asdict(each) for each in result.packages), key=lambda each: tuple(each.values()))
     content = {"name": job.name, "arch": job.arch, "image_type": job.image_type, "packages": packages}
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _kept(directory: Path, image_id: str, more: bool) -> str:
+    """What a failure's remedy says of a machine that was kept."""
+    if keeping.disk_of(directory) is None:
+        return ""
+    return f"{'; ' if more else ''}its machine is kept in {directory / keeping.DIRECTORY}: `img vm shell {image_id}`"
 
 
 def _told(error: ImagerError) -> dict[str, Any]:

@@ -34,8 +34,9 @@ def test_what_is_printable_moves_no_cursor(text: str) -> None:
     assert not set(printable(text)) & set("\x1b\x00\x07\x08\x0b\x0d\x7f\x9b\u202e")
 
 
-def test_colours_go_and_words_stay() -> None:
-    assert printable("\x1b[31mred\x1b[0m \x1b]0;title\x07 end") == "red 0;title end"
+def test_colours_and_titles_go_and_words_stay() -> None:
+    assert printable("\x1b[31mred\x1b[0m \x1b]0;title\x07 end") == "red  end"
+    assert printable("\x1b]8;;http://evil/\x1b\\link\x1b]8;;\x1b\\ (B\x1b(B") == "link (B"
 
 
 def test_a_log_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ _json = st.recursive(
 )
 _texts = st.lists(st.text(), max_size=3).map(tuple)
 _count = st.integers(0, 2**63)
+_pid = st.integers(0, 2**31 - 1)
 _seconds = st.floats(0, 1e12)
 _time = st.just("") | st.datetimes(timezones=st.just(UTC)).map(job.timestamp)
 _KNOWN = {field.name for field in dataclasses.fields(Job)}
@@ -52,6 +53,11 @@ jobs = st.builds(
     packages=_texts,
     status=st.sampled_from(Status),
     tags=_texts,
+    emails=_texts,
+    priority=st.sampled_from(["", "high"]),
+    attempt=st.integers(1, 99),
+    retry_of=st.text(),
+    step=st.text(),
     timeout=_seconds,
     requested_at=_time,
     started_at=_time,
@@ -64,7 +70,8 @@ jobs = st.builds(
     warnings=_texts,
     artifacts=_objects(name=st.text(), kind=st.text(), size=_count, sha256=st.text()),
     resources=_mapping(cpu_seconds=_seconds, peak_processes=_count),
-    worker=_mapping(host=st.text(), pid=_count),
+    usage=_mapping(seconds=st.lists(_seconds, max_size=3), memory_bytes=st.lists(_seconds, max_size=3)),
+    worker=_mapping(host=st.text(), pid=_pid),
     event=st.just({"time": job.timestamp(), "from": "", "to": "IN QUEUE", "seq": 1}),
     unknown=_others,
 )
@@ -119,6 +126,12 @@ def test_the_schema_describes_every_field_and_no_other() -> None:
         ("revision", -1, "must be a whole number"),
         ("revision", True, "must be a whole number"),
         ("revision", 1.5, "must be a whole number"),
+        ("attempt", 0, "must be a whole number from 1 up"),
+        ("attempt", "2", "must be a whole number"),
+        ("priority", "low", "must be 'high' or empty"),
+        ("priority", 1, "must be text"),
+        ("step", 1, "must be text"),
+        ("emails", "a@b.org", "must be a list of texts"),
         ("progress", 1.5, "must be a number between 0 and 1"),
         ("timeout", "60", "must be a number"),
         ("tags", "pinned", "must be a list of texts"),
@@ -129,7 +142,10 @@ def test_the_schema_describes_every_field_and_no_other() -> None:
         ("artifacts", {}, "must be a list of objects"),
         ("artifacts", [{"name": "a", "kind": "image", "size": 1}], "must have sha256"),
         ("artifacts", [{"name": "a", "kind": "image", "size": "1", "sha256": ""}], "size must be a whole number"),
+        ("usage", {"seconds": 1}, "seconds must be a list of at most 1000 numbers"),
+        ("usage", {"disk_bytes": [-1]}, "disk_bytes must be a number"),
         ("worker", {"pid": "1"}, "pid must be a whole number"),
+        ("worker", {"pid": 1 << 31}, "pid must be the number of a process"),
         ("event", {"seq": "1"}, "seq must be a whole number"),
     ],
 )
@@ -143,6 +159,13 @@ def test_a_value_of_the_wrong_kind_is_refused_by_code_and_schema_alike(field: st
         validate(content)
     with pytest.raises(ValueError, match=f"^field {field} "):
         job.amend(a_job(), {field: value})
+
+
+@pytest.mark.parametrize(("field", "value"), [("timeout", 10**400), ("resources", {"wall_seconds": 10**400})])
+def test_a_number_that_no_float_holds_is_refused_like_any_that_is_wrong(field: str, value: object) -> None:
+    told = json.loads(job.to_json(a_job()))
+    with pytest.raises(ValueError, match=f"^field {field} .*must be a number"):
+        job.from_json(json.dumps({**told, field: value}).encode())
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff\xfe", b"{}", b"[" * 100_000, b'{"x": NaN}'])
@@ -198,7 +221,20 @@ def test_the_states_lead_from_the_queue_to_an_end_and_only_a_finished_image_is_t
     }
 
 
+def test_what_is_final_changes_no_more_but_to_tested_and_two_ends_are_good() -> None:
+    assert {state for state in Status if not job.TRANSITIONS[state]} | {Status.DONE} == job.FINAL
+    assert {Status.DONE, Status.TESTED} == job.GOOD
+
+
 def test_times_are_utc_and_sort_as_text() -> None:
     first = job.timestamp(datetime.fromisoformat("2026-01-01T01:00:00+02:00"))
     assert first == "2025-12-31T23:00:00.000000Z"
     assert first < job.timestamp(datetime(2026, 1, 1, tzinfo=UTC)) < job.timestamp()
+
+
+def test_a_record_of_a_version_before_attempts_is_a_first_attempt() -> None:
+    told = json.loads(job.to_json(a_job()))
+    for name in ("step", "request_step", "request_digest", "retry_of", "attempt", "priority", "emails"):
+        del told[name]
+    read = job.from_json(json.dumps(told).encode())
+    assert (read.attempt, read.retry_of, read.step, read.priority, read.emails) == (1, "", "", "", ())

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgcore.errors import InputError
-from imgcore.request import image_of, parse
+from imgcore.request import image_fields, image_of, parse
 
 GOOD = {"kickstart": "lang C\n", "name": "n", "arch": "x86_64", "image_type": "raw"}
 
@@ -102,3 +102,28 @@ def test_fields_are_found_below_image_and_flat() -> None:
     assert image_of({"image": {"name": "a"}}) == {"name": "a"}
     assert image_of({"name": "a"}) == {"name": "a"}
     assert image_of({"image": "text", "name": "a"})["name"] == "a"
+
+
+def test_half_a_character_in_a_kickstart_is_refused_and_a_byte_that_is_no_text_survives() -> None:
+    with pytest.raises(InputError, match="field kickstart: character 5"):
+        parse({**GOOD, "kickstart": "lang \ud800"})
+    assert parse({**GOOD, "kickstart": "lang \udcff"}).order("id", 1).kickstart == b"lang \xff"
+
+
+def test_what_a_record_has_is_asked_for_again_in_the_same_words() -> None:
+    asked = parse(
+        {
+            **GOOD, "image_id": "id", "prefix": "a/b", "tokenmap": "A:1", "extra_opts": ["--shrink"],
+            "packages": ["p"], "groups": ["g"], "extra_repos": ["http://r/"], "tags": ["t"], "release": "1",
+            "emails": "a@b.org,c@d.org",
+            "devicegroup": "x", "queue": "q/r", "priority": "high", "user": "me", "timeout": 7.5,
+            "source_date_epoch": 9, "kickstart": "lang \udcff",
+        }
+    )  # fmt: skip
+    assert parse(image_fields(asked.job("id"), b"lang \xff")) == asked
+
+
+@pytest.mark.parametrize("value", [5, ["a b\n"], ["<x>"], "a@b.org,<x>", ["a@b.org"] * 51, {"a": 1}])
+def test_addresses_that_are_none_are_refused(value: Any) -> None:
+    with pytest.raises(InputError):
+        parse({**GOOD, "emails": value})

@@ -91,6 +91,7 @@ def test_the_record_says_how_long_what_took_and_what_it_used(bench: Bench) -> No
     assert job.resources["wall_seconds"] > 0
     assert (job.resources["peak_memory_bytes"], job.resources["peak_disk_bytes"]) == (7, 8)
     assert job.source_date_epoch > 1_000_000_000
+    assert (job.usage["cpu_seconds"], job.usage["memory_bytes"], job.usage["disk_bytes"]) == ([1.0], [2], [3])
 
 
 def test_the_log_is_readable_while_the_job_runs_each_line_with_its_time(bench: Bench) -> None:

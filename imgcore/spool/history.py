@@ -1,4 +1,4 @@
-"""events.jsonl: one line a transition, only ever appended to.
+"""events.jsonl: one line a transition (or a note: from a state to the same), only ever appended to.
 
 The record is replaced first and carries its last event, so a crash between record and line loses nothing: the
 line is missing at most at the end, or torn, and `heal` puts it there from the record. Callers hold the job's

@@ -1,7 +1,8 @@
 """The spool: where jobs are. One directory a job; everything else is derived from the records.
 
     jobs/ID/    job.json (the record), kickstart.ks, workitem.json, events.jsonl, build.log, lock, worker.lock
-    index/      which job is in which state; can be deleted (imgcore.index)
+    index/      which job is in which state; can be deleted (imgcore.spool.index)
+    removed/    jobs that are being removed (imgcore.jobs.gc)
     tmp/        jobs being made; damaged/ what was set aside, with `reason`
 
 Records are replaced, never edited, by one writer at a time; a job appears by one rename, whole; an unreadable
@@ -15,25 +16,24 @@ import contextlib
 import dataclasses
 import difflib
 import errno
-import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from imgcore import aside, atomic, claim, history, index, names, record
+from imgcore import atomic, names
 from imgcore import job as jobs
-from imgcore.aside import DamagedJob
-from imgcore.claim import Claim
 from imgcore.errors import InputError, SpoolError
 from imgcore.job import Event, Job, Status
 from imgcore.lock import Lock, is_held
-from imgcore.queue import Queue
-from imgcore.record import DamagedRecord, Edit, Record
+from imgcore.spool import aside, claim, history, index, record
+from imgcore.spool.aside import DamagedJob
+from imgcore.spool.claim import Claim
+from imgcore.spool.queue import Queue
+from imgcore.spool.record import DamagedRecord, Edit, Record
 
 __all__ = ["Claim", "DamagedJob", "DamagedRecord", "Edit", "Spool"]
 
@@ -48,6 +48,7 @@ class Spool:
     def __init__(self, root: Path, *, create: bool = True) -> None:
         self.root = root
         self._jobs = root / "jobs"
+        self.removed = root / "removed"
         self.index = index.Index(root / "index")
         self._queue = Queue(self._jobs, self.index, root / "damaged")
         if not self._jobs.is_dir():
@@ -62,17 +63,12 @@ class Spool:
         self._prepare_index()
 
     def _prepare_index(self) -> None:
-        """Make the index anew where it is missing, or where the machine went down since (with its last entries)."""
-        try:
-            boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        except OSError:
-            boot = "unknown"
-        mark = self.index.root / f".boot-{boot}"
-        if not mark.exists() and os.access(self.root, os.W_OK):
+        """Make the index anew where it is not whole."""
+        if not self.index.is_whole() and os.access(self.root, os.W_OK):
             # A spool that is full can still be read; the next one to open it tries again.
             with contextlib.suppress(SpoolError):
                 self.rebuild_index()
-                atomic.replace(mark, b"")
+                self.index.settle()
 
     # ---- places
 
@@ -113,25 +109,42 @@ class Spool:
         job: Job,
         *,
         kickstart: bytes,
-        workitem: Mapping[str, Any] | None = None,
+        workitem: bytes | None = None,
         reason: str = "",
         who: str = "",
     ) -> Job:
         """Put a new job in the queue. Raises InputError where its id is taken, and then has done nothing."""
+        return self._new(job, Status.IN_QUEUE, kickstart, workitem, reason, who)
+
+    def adopt(self, job: Job, *, kickstart: bytes, reason: str = "", who: str = "") -> Job:
+        """Record a job that has ended elsewhere. Raises as `create`, and InputError where it has not ended."""
+        if job.status not in jobs.FINAL:
+            raise InputError(f"job {job.image_id} is {job.status}, it has not ended", "record it when it has")
+        return self._new(job, job.status, kickstart, None, reason, who)
+
+    def _new(
+        self,
+        job: Job,
+        status: Status,
+        kickstart: bytes,
+        workitem: bytes | None,
+        reason: str,
+        who: str,
+    ) -> Job:
         image_id = names.image_id(job.image_id)
         target = self._jobs / image_id
         if os.path.lexists(target):
             raise self._taken(image_id)
-        born = record.event(1, "", Status.IN_QUEUE, reason, who or job.user)
+        born = record.event(1, "", status, reason, who or job.user)
         try:
             values = {
                 each.name: getattr(job, each.name) for each in dataclasses.fields(job) if each.name != "unknown"
             }
-            stamps = {"revision": 1, "status": Status.IN_QUEUE, "event": born, "updated_at": born["time"]}
+            stamps = {"revision": 1, "status": status, "event": born, "updated_at": born["time"]}
             made = jobs.amend(job, {**values, **stamps, "requested_at": job.requested_at or born["time"]})
             files = {record.FILE_NAME: jobs.to_json(made), "kickstart.ks": kickstart}
             if workitem is not None:
-                files["workitem.json"] = json.dumps(dict(workitem), indent=2, sort_keys=True).encode()
+                files["workitem.json"] = workitem
         except (ValueError, TypeError) as error:
             raise InputError(f"job {image_id}: {error}", "correct the field") from error
         files[history.FILE_NAME] = history.render(born)
@@ -142,7 +155,8 @@ class Spool:
                 for name, content in files.items():
                     atomic.write_new(building / name, content)
                 atomic.sync_directory(building)
-                self.index.add(made, Status.IN_QUEUE)
+                self.index.add(made, status)
+                self.index.lookup.add_job(made)
                 self._put_in_place(building, target)
             except BaseException:
                 if building.is_dir():
@@ -157,7 +171,7 @@ class Spool:
         job: Job,
         *,
         kickstart: bytes,
-        workitem: Mapping[str, Any] | None = None,
+        workitem: bytes | None = None,
         reason: str = "",
         who: str = "",
         now: datetime | None = None,
@@ -187,7 +201,7 @@ class Spool:
         with contextlib.suppress(SpoolError, InputError):
             if index.entry_name(self.read(made.image_id)) == index.entry_name(made):
                 return
-        self.index.remove(made, Status.IN_QUEUE)
+        self.index.remove(made, made.status)
 
     @contextmanager
     def making(self, *, alone: bool = False) -> Iterator[None]:
@@ -224,9 +238,31 @@ class Spool:
         except OSError as error:
             raise atomic.failed(self._jobs, error, "read") from error
 
+    def newest(
+        self,
+        *statuses: Status,
+        since: datetime | None = None,
+        names: Collection[str] = (),
+        on_damage: Callable[[DamagedRecord], None] | None = None,
+    ) -> Iterator[Job]:
+        """As `jobs`, the newest request first; none requested before `since`, or of another name than `names` has.
+
+        The first ones come at once.
+        """
+        wanted = statuses or tuple(Status)
+        return self._read_all(self.index.newest(wanted, since, names), wanted, on_damage)
+
     def jobs(self, *statuses: Status, on_damage: Callable[[DamagedRecord], None] | None = None) -> Iterator[Job]:
         """The jobs in these states (all), passing over damaged records, which are told to `on_damage`."""
-        for image_id in self.ids(*statuses):
+        return self._read_all(self.ids(*statuses), statuses, on_damage)
+
+    def _read_all(
+        self,
+        ids: Iterable[str],
+        statuses: Sequence[Status],
+        on_damage: Callable[[DamagedRecord], None] | None,
+    ) -> Iterator[Job]:
+        for image_id in ids:
             try:
                 job = self.read(image_id)
             except DamagedRecord as error:
@@ -237,6 +273,16 @@ class Spool:
             else:
                 if not statuses or job.status in statuses:
                     yield job
+
+    def find(self, field: str, value: str) -> list[Job]:
+        """The jobs that have this value in a field of `lookup.FIELDS`, oldest first, without reading the others."""
+        found = []
+        for image_id in self.index.lookup.ids(field, value) if value else ():
+            with contextlib.suppress(DamagedRecord, InputError):
+                job = self.read(image_id)
+                if getattr(job, field) == value:
+                    found.append(job)
+        return sorted(found, key=lambda job: job.requested_at)
 
     def history(self, image_id: str) -> list[Event]:
         """The job's transitions, oldest first."""
@@ -249,7 +295,7 @@ class Spool:
             known = self.ids()
             if len(known) <= _NEAREST_OF:
                 near = difflib.get_close_matches(image_id, known, 1)
-        remedy = f"did you mean {near[0]}?" if near else "`img list` shows the jobs"
+        remedy = f"did you mean {near[0]}?" if near else "`img jobs` shows those that are"
         return InputError(f"there is no job {image_id} in {self.root}", remedy)
 
     @staticmethod
@@ -272,16 +318,43 @@ class Spool:
             raise self._no_job(image_id) from None
         try:
             with opened.lock.held():
+                if not opened.directory.is_dir():  # removed, or set aside, while we waited
+                    raise self._no_job(image_id)
                 try:
                     opened.current()
                 except FileNotFoundError:
-                    if not opened.directory.is_dir():
-                        raise self._no_job(image_id) from None
                     path = opened.directory / record.FILE_NAME
                     raise DamagedRecord(image_id, path, "it is not there") from None
                 yield opened
         finally:
             opened.close()
+
+    # ---- removing
+
+    def take_out(self, image_id: str, may_go: Callable[[Job], bool]) -> Path | None:
+        """Move an ended job out of jobs/, so that it is gone for everybody; where it is now.
+
+        None where somebody still has it, or its record, as it is at this moment, may not go. Raises as `edit`.
+        """
+        with self._opened(image_id) as opened:
+            job = opened.current()
+            if job.status not in jobs.FINAL or opened.worker_alive() or not may_go(job):
+                return None
+            target = self.removed / image_id
+            atomic.make_directory(self.removed)
+            try:
+                opened.directory.rename(target)
+            except OSError as error:
+                raise atomic.failed(target, error) from error
+            atomic.sync_directory(self.removed)
+            atomic.sync_directory(self._jobs)
+            self.forget(job)
+            return target
+
+    def forget(self, job: Job) -> None:
+        """Remove the index entries of a job that is not in jobs/ any more."""
+        self.index.remove(job, job.status)
+        self.index.lookup.remove_job(job)
 
     # ---- claiming
 
@@ -309,18 +382,23 @@ class Spool:
         """Whether a process has the job claimed."""
         return is_held(self.directory(image_id) / record.WORKER_LOCK_NAME)
 
+    def lost(self, job: Job) -> bool:
+        """Whether the job is BUILDING and the worker that its record names has died on this machine."""
+        return claim.lost(job, self.directory(job.image_id))
+
     def recover(self, image_id: str, *, requeue: bool = False, reason: str = "") -> Job | None:
         """End, or queue again, a BUILDING job whose worker died. None where there is nothing to recover."""
         with self._opened(image_id) as opened:
             return claim.recover(opened, requeue=requeue, reason=reason)
 
-    def recover_all(self, *, requeue: bool = False) -> list[Job]:
-        """Recover every job that a dead worker has left; what cannot be read is passed over."""
+    def recover_all(self) -> list[Job]:
+        """End every job that a dead worker has left, but those that the step of a process will look after."""
         found = []
-        for image_id in self.ids(Status.BUILDING):
-            with contextlib.suppress(DamagedRecord, InputError):
-                if not self.alive(image_id) and (job := self.recover(image_id, requeue=requeue)):
-                    found.append(job)
+        for job in self.jobs(Status.BUILDING):
+            if not job.step and self.lost(job):
+                with contextlib.suppress(DamagedRecord, InputError):
+                    if ended := self.recover(job.image_id):
+                        found.append(ended)
         return found
 
     # ---- what is wrong, what is derived
@@ -347,6 +425,7 @@ class Spool:
             there = entries.pop(image_id, set())
             with contextlib.suppress(DamagedRecord, InputError):
                 job = self.read(image_id)
+                self.index.lookup.add_job(job)
                 if there != {(job.status, index.entry_name(job))}:
                     self.index_job(image_id, there)
         self.forget_entries(entries)

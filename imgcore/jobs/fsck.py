@@ -16,12 +16,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imgcore import aside, atomic, history, names, record
+from imgcore import atomic, names, process
 from imgcore.errors import InputError, SpoolError
-from imgcore.index import entry_name
-from imgcore.job import Artifact, Job, Status
+from imgcore.job import GOOD, Artifact, Job, Status
+from imgcore.jobs import gc
 from imgcore.lock import Lock
-from imgcore.spool import DamagedRecord, Spool
+from imgcore.notify import ended
+from imgcore.notify.outbox import Outbox
+from imgcore.spool import DamagedRecord, Spool, aside, history, record
+from imgcore.spool.index import entry_name
 
 __all__ = ["KINDS", "Finding", "check", "repair"]
 
@@ -38,6 +41,8 @@ KINDS = {
     "wrong-digest": "a published file of another content than recorded",
     "history": "a history that lacks a transition or cannot be read",
     "index": "an index that says other than the records",
+    "half-removed": "a job whose removal was interrupted",
+    "not-told": "somebody who could not be told that a job has ended",
 }
 _CHUNK = 1 << 20
 
@@ -71,6 +76,8 @@ def check(
             progress(number, len(listed), image_id)
         found.extend(_check_entry(spool, image_id, base_dirs, digests))
     found.extend(_check_index(spool))
+    found.extend(_half_removed(spool))
+    found.extend(_not_told(spool))
     return found
 
 
@@ -128,10 +135,8 @@ def _check_job(spool: Spool, job: Job, base_dirs: Sequence[Path], digests: bool)
     if not (directory / "kickstart.ks").exists():
         sentence = f"job {job.image_id} has lost the kickstart that it was requested with"
         yield Finding("no-kickstart", job.image_id, directory / "kickstart.ks", sentence, False)
-    dead = False
-    if job.status is Status.BUILDING and not spool.alive(job.image_id):
-        # It may have ended between the two looks.
-        dead = spool.read(job.image_id).status is Status.BUILDING and not spool.alive(job.image_id)
+    # It may have ended between the two looks.
+    dead = spool.lost(job) and spool.lost(spool.read(job.image_id))
     if dead:
         sentence = f"job {job.image_id} is BUILDING, but its worker is dead"
         yield Finding("dead-worker", job.image_id, directory / record.FILE_NAME, sentence, True)
@@ -142,7 +147,9 @@ def _check_job(spool: Spool, job: Job, base_dirs: Sequence[Path], digests: bool)
                 sentence = f"{partial} was left by a worker that died while it published"
                 yield Finding("stray-file", job.image_id, partial, sentence, True)
     yield from _check_history(directory, job)
-    if job.status in (Status.DONE, Status.TESTED):
+    yield from _check_lookup(spool, job)
+    # What has no place has its files elsewhere: it was imported.
+    if job.status in GOOD and job.directory and process.is_here(job.worker):
         for artifact in job.artifacts:
             yield from _check_artifact(job, artifact, digests)
 
@@ -161,6 +168,17 @@ def _check_history(directory: Path, job: Job) -> Iterator[Finding]:
         return
     for fault in faults:
         yield Finding("history", job.image_id, path, f"the history of job {job.image_id} is damaged: {fault}", True)
+
+
+def _check_lookup(spool: Spool, job: Job) -> Iterator[Finding]:
+    lookup, missing = spool.index.lookup, []
+    if lookup.lacks(job):
+        # It may be another value by now: look again when nobody is at it.
+        with contextlib.suppress(SpoolError, InputError), _locked(spool.directory(job.image_id)):
+            missing = lookup.lacks(spool.read(job.image_id))
+    for path in missing:
+        sentence = f"the index does not find job {job.image_id} by all that its record says"
+        yield Finding("index", job.image_id, path, sentence, True)
 
 
 def _check_artifact(job: Job, artifact: Artifact, digests: bool) -> Iterator[Finding]:
@@ -213,6 +231,25 @@ def _check_index(spool: Spool) -> Iterator[Finding]:
                 f"lacks job {image_id} in {status}" if (status, entry) in right else f"has job {image_id} in {status}"
             )
             yield Finding("index", image_id, spool.index.root / status.name / entry, f"the index {told}", True)
+
+
+def _half_removed(spool: Spool) -> Iterator[Finding]:
+    """Removals that did not come to their end; not those that are under way."""
+    left = set(gc.interrupted(spool))
+    if left and not gc.busy(spool):
+        # It may have come to its end between the two looks.
+        for image_id in sorted(left.intersection(gc.interrupted(spool))):
+            sentence = f"the removal of job {image_id} was interrupted (the next `img gc` with --yes ends it)"
+            yield Finding("half-removed", image_id, spool.removed / image_id, sentence, False)
+
+
+def _not_told(spool: Spool) -> Iterator[Finding]:
+    for path, letter in Outbox(ended.place(spool.root)).failed():
+        what = f"{letter.channel} {letter.whom}".strip() if letter else "somebody"
+        why = f": {letter.reason}" if letter else ""
+        sentence = f"{what} was not told of job {path.name.partition('~')[0]}{why} (`img notify --again` tries it)"
+        plain = "".join(each for each in " ".join(sentence.split()) if each.isprintable())
+        yield Finding("not-told", letter.image_id if letter else "", path, plain, False)
 
 
 def _right_entries(spool: Spool, image_id: str) -> set[tuple[Status, str]] | None:
@@ -281,6 +318,11 @@ def _mend_history(spool: Spool, image_id: str) -> None:
 
 
 def _mend_index(spool: Spool, finding: Finding) -> None:
+    lookup = spool.index.lookup
+    if finding.path.is_relative_to(lookup.root):
+        with _locked_job(spool, finding.image_id):
+            lookup.add_job(spool.read(finding.image_id))
+        return
     status, entry = Status[finding.path.parent.name], finding.path.name
     with spool.making(alone=True), _locked_job(spool, finding.image_id):
         if (status, entry) in (_right_entries(spool, finding.image_id) or set()):

@@ -9,12 +9,13 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from imgcore import aside, names
-from imgcore.claim import Claim
+from imgcore import names
 from imgcore.errors import InputError, SpoolError
-from imgcore.index import Index, id_of
 from imgcore.job import Status
-from imgcore.record import DamagedRecord, Record
+from imgcore.spool import aside
+from imgcore.spool.claim import Claim
+from imgcore.spool.index import Index, id_of
+from imgcore.spool.record import DamagedRecord, Record
 
 __all__ = ["Queue"]
 

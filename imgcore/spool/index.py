@@ -8,19 +8,24 @@ that a listing is in order without reading a record. All of it can be deleted an
 from __future__ import annotations
 
 import contextlib
+import heapq
 import itertools
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from imgcore import atomic
 from imgcore.job import Job, Status
+from imgcore.spool.lookup import Lookup
 
 __all__ = ["Index", "entry_name", "id_of"]
 
 #: Behind fourteen digits of time, six of its fraction, and the comma.
 _ID_AT = 21
+#: As many of the newest jobs as are found without sorting all.
+_FIRST = 200
 _NOT_DIGITS = re.compile(r"[^0-9]")
 
 
@@ -35,18 +40,42 @@ def id_of(entry: str) -> str:
     return entry[_ID_AT:]
 
 
+def _falling(entries: list[str]) -> Iterator[str]:
+    yield from sorted(entries, reverse=True)
+
+
 class Index:
     """The index below the directory `root`."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.lookup = Lookup(root / "by")
         self._places = {status: root / status.name for status in Status}
 
     def prepare(self) -> None:
-        """Make the directories that are not there."""
-        for place in self._places.values():
+        """Make the directories that are not there; where one was missing, the index is not whole."""
+        for place in (*self._places.values(), self.lookup.root):
             if not place.is_dir():
+                with contextlib.suppress(OSError):
+                    self._mark().unlink()
                 atomic.make_directory(place)
+
+    def is_whole(self) -> bool:
+        """Whether no part is missing, and none can be: the machine did not go down since (with the last entries)."""
+        return self._mark().exists() and all(place.is_dir() for place in self._places.values())
+
+    def settle(self) -> None:
+        """It is whole now. Raises SpoolError."""
+        atomic.replace(self._mark(), b"")
+
+    def _mark(self) -> Path:
+        """The file that goes where the lookup goes, and is of another name after the machine's next start."""
+        try:
+            boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        except OSError:
+            boot = "unknown"
+        # The number counts the indexes that there were: an older one lacks something.
+        return self.lookup.root / f".boot-{boot}-3"
 
     def path(self, job: Job, status: Status) -> Path:
         """Where the entry of `job` is when it is in `status`."""
@@ -69,9 +98,29 @@ class Index:
 
     def entries(self, status: Status) -> list[str]:
         """The names of the entries in `status`, in the order of the requests."""
+        return sorted(self._names(status))
+
+    def newest(
+        self, statuses: Iterable[Status], since: datetime | None = None, names: Collection[str] = ()
+    ) -> Iterator[str]:
+        """The ids of the jobs in these states, of these image names (all), the newest request first, each once.
+
+        None that was requested before `since`. The first ones come long before all are sorted.
+        """
+        bound = f"{since.astimezone(UTC):%Y%m%d%H%M%S%f}" if since else ""
+        entries = [each for status in statuses for each in self._names(status) if each >= bound]
+        if names:
+            only = {image_id for name in names for image_id in self.lookup.ids("name", name)}
+            entries = [each for each in entries if id_of(each) in only]
+        told: set[str] = set()
+        for entry in itertools.chain(heapq.nlargest(_FIRST, entries), _falling(entries)):
+            if entry not in told:
+                told.add(entry)
+                yield id_of(entry)
+
+    def _names(self, status: Status) -> list[str]:
         try:
-            with os.scandir(self._places[status]) as listing:
-                return sorted(entry.name for entry in listing)
+            return os.listdir(self._places[status])  # noqa: PTH208 - no path for each: there are many
         except FileNotFoundError:
             return []
         except OSError as error:

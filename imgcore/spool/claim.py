@@ -8,42 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from imgcore import atomic
+from imgcore import atomic, process
 from imgcore.errors import BuildError, Cancelled, ImagerError, InputError, SpoolError
-from imgcore.job import Job, Status, Worker
-from imgcore.lock import Lock
-from imgcore.record import WORKER_LOCK_NAME, Record
+from imgcore.job import Job, Status
+from imgcore.lock import Lock, is_held
+from imgcore.spool.record import WORKER_LOCK_NAME, Record
 
-__all__ = ["Claim", "recover", "this_process"]
+__all__ = ["Claim", "lost", "recover"]
 
 #: How long a claim tries for a lock that somebody may hold for the instant of looking at it.
 _LOOK_SECONDS = 2.0
-
-
-def this_process(name: str = "") -> Worker:
-    """What the record says about who builds the job."""
-    worker: Worker = {"host": socket.gethostname(), "pid": os.getpid(), "start_ticks": _start_ticks()}
-    with contextlib.suppress(OSError):
-        worker["boot_id"] = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    if name:
-        worker["name"] = name
-    return worker
-
-
-def _start_ticks() -> int:
-    try:
-        # proc(5): field 22, counted behind the name, which may hold spaces and brackets itself.
-        return int(
-            Path("/proc/self/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
-        )
-    except (OSError, ValueError, IndexError):
-        return 0
 
 
 class Claim:
@@ -60,7 +39,7 @@ class Claim:
                 raise InputError(f"job {self.image_id} is {status}, not IN QUEUE", "only waiting jobs can be started")
             if not self._long.acquire_within(_LOOK_SECONDS):
                 raise InputError(f"job {self.image_id} is held by a worker", "wait for its end")
-            self.job: Job = record.move(Status.BUILDING, "claimed", worker, {"worker": this_process(worker)})
+            self.job: Job = record.move(Status.BUILDING, "claimed", worker, {"worker": process.this(worker)})
         except BaseException:
             self._long.close()
             raise
@@ -105,11 +84,14 @@ class Claim:
     def finish(self, status: Status, reason: str = "", who: str = "", **changes: Any) -> Job:
         """End the job and let it go. Raises Cancelled where somebody else has cancelled it meanwhile.
 
-        The fields in `changes` are recorded in either case.
+        The fields in `changes` are recorded in either case, but the reason for the end is then the other's.
         """
         with self._guard, self._record.lock.held():
-            now = self._record.current().status
+            current = self._record.current()
+            now = current.status
             if now is Status.CANCELLED:
+                if current.error:
+                    changes = {name: value for name, value in changes.items() if not name.startswith("error")}
                 self.job = self._record.update(changes) if changes else self._record.current()
             else:
                 self.job = self._record.move(Status(status), reason, who, changes)
@@ -148,17 +130,28 @@ def _explain(error: BaseException | None) -> tuple[str, str, str]:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__, "internal", ""
 
 
+def lost(job: Job, directory: Path) -> bool:
+    """Whether the job is BUILDING and its worker has died.
+
+    A worker of another machine, that told what the record says, is not ours to judge; another process of this
+    machine may hold the lock of another spool.
+    """
+    if job.status is not Status.BUILDING or not process.is_here(job.worker) or is_held(directory / WORKER_LOCK_NAME):
+        return False
+    return job.worker.get("pid") == os.getpid() or not process.is_alive(job.worker)
+
+
 def recover(record: Record, *, requeue: bool, reason: str) -> Job | None:
     """End (or queue again) a BUILDING job whose worker died; the record's short lock is held.
 
-    None where there is nothing to recover: the job is not BUILDING, or its worker lives.
+    None where there is nothing to recover: the job is not BUILDING, or its worker lives, or is another machine's.
     """
     job = record.current()
-    if job.status is not Status.BUILDING:
+    if not lost(job, record.directory):
         return None
     long = Lock(record.directory / WORKER_LOCK_NAME)
     try:
-        if not long.acquire(wait=False):
+        if not long.acquire_within(_LOOK_SECONDS):
             return None
         _sweep(record.directory)
         text = reason or _obituary(job)

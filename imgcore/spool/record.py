@@ -2,7 +2,8 @@
 
 A `Record` is opened with the job's short lock, held while a change is made and no longer. Order of a
 transition, so that a crash between any two steps loses nothing: history healed, index entry of the new state
-made, record replaced (with the event in it), history appended, index entry of the old state removed.
+made, an end noted for who wants to be told, record replaced (with the event in it), history appended, index
+entry of the old state removed.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from imgcore import atomic, history
+from imgcore import atomic
 from imgcore import job as jobs
 from imgcore.errors import InputError, SpoolError
-from imgcore.index import Index
 from imgcore.job import Event, Job, Status
 from imgcore.lock import Lock, is_held
+from imgcore.notify import ended
+from imgcore.spool import history
+from imgcore.spool.index import Index
 
 __all__ = ["DamagedRecord", "Edit", "Record", "event", "read"]
 
@@ -110,19 +113,16 @@ class Record:
 
     def update(self, changes: Mapping[str, object], *, settle: bool = True) -> Job:
         """Change fields but not the state. Raises InputError for what cannot be changed so."""
-        refused = next((key for key in changes if key in _FIXED or key == "status"), None)
-        if refused is not None:
-            raise InputError(
-                f"field {refused} of job {self.directory.name} cannot be changed", "it changes by itself"
-            )
+        self._refuse_fixed(changes)
+        if "step" in changes:
+            # Before the record says so, as with every entry of an index.
+            self._index.lookup.add("step", str(changes["step"]), self.directory.name)
         return self._put(self.current(), changes, settle=settle)
 
     def move(self, status: Status, reason: str, who: str, changes: Mapping[str, object]) -> Job:
         """Change the state, and fields with it. Raises InputError for a transition that the table lacks."""
         before = self.current()
-        refused = next((key for key in changes if key in _FIXED or key == "status"), None)
-        if refused is not None:
-            raise InputError(f"field {refused} of job {before.image_id} cannot be changed", "it changes by itself")
+        self._refuse_fixed(changes)
         if not jobs.allowed(before.status, status):
             possible = ", ".join(str(each) for each in Status if each in jobs.TRANSITIONS[before.status])
             raise InputError(
@@ -141,12 +141,17 @@ class Record:
                 "progress": 0.0,
                 "progress_detail": "",
                 "phases": (),
+                "usage": {},
             }
         elif status is Status.BUILDING:
             stamps = {"started_at": happened["time"], "finished_at": ""}
         elif status in jobs.FINAL and not before.finished_at:
             stamps = {"finished_at": happened["time"]}
         self._index.add(before, status)
+        if status in jobs.FINAL:
+            # Who wants to be told of jobs must not be able to have one fail.
+            with contextlib.suppress(SpoolError):
+                ended.note(self.directory.parents[1], before.image_id, happened["seq"])
         try:
             after = self._put(before, {**stamps, **changes, "status": status, "event": happened})
         except BaseException:
@@ -158,6 +163,25 @@ class Record:
             history.append(path, happened)
         self._index.remove(before, before.status)
         return after
+
+    def note(self, reason: str, who: str, changes: Mapping[str, object]) -> Job:
+        """Change fields but not the state, and have the history tell it: an event from the state to the same."""
+        job = self.current()
+        self._refuse_fixed(changes)
+        path = self.directory / history.FILE_NAME
+        history.heal(path, job.event)
+        noted = event(job.event.get("seq", 0) + 1, str(job.status), job.status, reason, who)
+        after = self._put(job, {**changes, "event": noted})
+        with contextlib.suppress(SpoolError):  # as in `move`
+            history.append(path, noted)
+        return after
+
+    def _refuse_fixed(self, changes: Mapping[str, object]) -> None:
+        refused = next((key for key in changes if key in _FIXED or key == "status"), None)
+        if refused is not None:
+            raise InputError(
+                f"field {refused} of job {self.directory.name} cannot be changed", "it changes by itself"
+            )
 
     def _put(self, before: Job, changes: Mapping[str, object], *, settle: bool = True) -> Job:
         try:
@@ -201,6 +225,11 @@ class Edit:
     def update(self, **changes: Any) -> Job:
         """Change fields, at once and durably. Raises InputError, SpoolError."""
         self.job = self._record.update(changes)
+        return self.job
+
+    def note(self, reason: str, who: str = "", **changes: Any) -> Job:
+        """Change fields, and have the history say who did it and why. Raises InputError, SpoolError."""
+        self.job = self._record.note(reason, who, changes)
         return self.job
 
     def move(self, status: Status, reason: str = "", who: str = "", **changes: Any) -> Job:

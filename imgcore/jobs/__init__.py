@@ -1,0 +1,1 @@
+"""Jobs as a whole: made of requests, chosen, read, told of, checked, removed."""
