@@ -13,30 +13,26 @@ from collections.abc import Sequence
 import click
 
 from imgcore import __version__
+from imgcore.cli.lazy import group_of
 from imgcore.cli.terminal import note
 from imgcore.errors import ImagerError
 
 __all__ = ["group", "main"]
 
-_COMMANDS = ("build", "report", "fsck", "doctor", "completion", "man")
+#: What there is, under what somebody looks for it.
+_COMMANDS = {
+    "Build here": ("build", "ks", "vm"),
+    "Build with a farm": ("submit", "queue", "worker", "workers", "keeper"),
+    "See": ("jobs", "show", "log", "files", "find", "diff", "stats", "top", "report"),
+    "Steer": ("cancel", "retry", "pin", "unpin", "tag", "export", "import", "gc"),
+    "Look after it": ("setup", "doctor", "config", "fsck", "notify", "completion", "man"),
+}
 _LONGEST = 400
 
 
-class _Lazy(click.Group):
-    """Imports a command when it is used: `img --help` should not wait for all of them."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        module = __import__(f"imgcore.cli.{cmd_name}", fromlist=["command"])
-        found: click.Command = module.command
-        return found
-
-
-@click.group(cls=_Lazy, no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=group_of(__name__, _COMMANDS), no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, prog_name="img")
 def group() -> None:
     """Make operating-system images from kickstart files.
@@ -62,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         path = (
             context.command_path
             if context is not None
-            else " ".join(["img", *(each for each in given[:1] if each in _COMMANDS)])
+            else " ".join(["img", *(each for each in given[:1] if each in sum(_COMMANDS.values(), ()))])
         )
         # click shows a wrong value as long as it is.
         _complain(f"{_cut(error.format_message())} (see `{path} --help`)")
@@ -70,6 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         _complain("cancelled")
         sys.exit(130)
+    except ImportError as error:
+        _complain(f"this part is not installed: {error.msg} (the package imager has all parts)")
+        sys.exit(1)
     except BrokenPipeError:
         # Whoever read our output has gone; a complaint at the end of the process would be about nothing.
         _drop_output()

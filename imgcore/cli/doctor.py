@@ -16,7 +16,7 @@ __all__ = ["command"]
 
 @click.command("doctor")
 @click.option("--can-build", is_flag=True, help="Print nothing; only tell by the exit code.")
-@click.option("--executor", type=click.Choice(["auto", "direct", "sudo"]), help="Look at this executor.")
+@click.option("--executor", type=click.Choice(["auto", "direct", "sudo", "vm"]), help="Look at this executor.")
 @options.spool
 @options.configuration
 @options.as_json

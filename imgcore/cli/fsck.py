@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from imgcore import fsck
 from imgcore.cli import options
 from imgcore.delivery import discard
+from imgcore.jobs import fsck
 from imgcore.spool import Spool
 
 __all__ = ["command"]

@@ -31,15 +31,32 @@ def pages() -> Iterator[tuple[str, str]]:
     """File name and content of each page."""
     from imgcore.cli import group
 
-    context = click.Context(group, info_name="img")
-    commands = [(name, group.get_command(context, name)) for name in group.list_commands(context)]
-    known = [(name, each) for name, each in commands if each is not None]
-    listing = [(f"img {name}", each.get_short_help_str(100)) for name, each in known]
-    see_also = ", ".join(f"img-{name}(1)" for name, _ in known)
-    yield "img.1", _page(context, "img", [*_section("COMMANDS", listing), ".SH SEE ALSO", _text(see_also)])
-    for name, each in known:
-        below = click.Context(each, info_name=name, parent=context)
-        yield f"img-{name}.1", _page(below, f"img-{name}", [".SH SEE ALSO", "img(1)"])
+    yield from _pages(click.Context(group, info_name="img"))
+
+
+def _pages(context: click.Context) -> Iterator[tuple[str, str]]:
+    """The page of a command, then those of its subcommands."""
+    below = list(_subcommands(context))
+    listing = [(each.command_path, each.command.get_short_help_str(100)) for each in below]
+    around = [*([context.parent] if context.parent else []), *below]
+    see_also = ", ".join(f"{_title(each)}(1)" for each in around)
+    more = [*_section("COMMANDS", listing), ".SH SEE ALSO", _text(see_also)]
+    yield f"{_title(context)}.1", _page(context, _title(context), more)
+    for each in below:
+        yield from _pages(each)
+
+
+def _subcommands(context: click.Context) -> Iterator[click.Context]:
+    group = context.command
+    if isinstance(group, click.Group):
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            if command is not None:
+                yield click.Context(command, info_name=name, parent=context)
+
+
+def _title(context: click.Context) -> str:
+    return context.command_path.replace(" ", "-")
 
 
 def _page(context: click.Context, title: str, more: list[str]) -> str:
@@ -59,7 +76,8 @@ def _page(context: click.Context, title: str, more: list[str]) -> str:
             lines += [".nf", *(_text(line) for line in paragraph.splitlines()[1:]), ".fi"]
         else:
             lines += [_text(" ".join(paragraph.split())), ".PP"]
-    rows = [row for row in (each.get_help_record(context) for each in command.get_params(context)) if row]
+    given = [each for each in command.get_params(context) if isinstance(each, click.Option)]
+    rows = [row for row in (each.get_help_record(context) for each in given) if row]
     return "\n".join([*lines, *_section("OPTIONS", rows), *more]) + "\n"
 
 

@@ -6,6 +6,9 @@ A value that is there but empty is refused: it comes from a variable that a scri
 from __future__ import annotations
 
 import dataclasses
+import os
+import pwd
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +17,7 @@ import click
 
 from imgcore import config
 
-__all__ = ["as_json", "configuration", "load", "path", "spool", "text"]
+__all__ = ["as_json", "configuration", "export", "load", "path", "spool", "text", "user", "who"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -58,3 +61,24 @@ def load(config_file: Path | None, **changes: object) -> config.Config:
         if value is not None
     }
     return dataclasses.replace(config.load(config_file), **given)  # type: ignore[arg-type]
+
+
+def export(config_file: Path | None, spool: Path | None) -> None:
+    """Have whatever this process loads later, and its children, use what was given. Raises InputError."""
+    for name, value in (("IMAGER_CONFIG", config_file), ("IMAGER_SPOOL", spool)):
+        if value is not None:
+            os.environ[name] = str(value.absolute())
+    config.load()
+
+
+def who() -> str:
+    """Who has typed the command, and where."""
+    return f"{user()}@{socket.gethostname()}"
+
+
+def user() -> str:
+    """Who has typed the command."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())

@@ -1,0 +1,38 @@
+"""`img files`: what a job delivered."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from imgcore.amounts import size
+from imgcore.cli import options, selecting, table
+from imgcore.jobs.choosing import one
+from imgcore.spool import Spool
+
+__all__ = ["command"]
+
+
+@click.command("files")
+@selecting.job
+@click.option("--kind", help="Only files of this kind: image, archive, manifest, log …")
+@options.spool
+@options.configuration
+@options.as_json
+def command(given: str, kind: str | None, spool: Path | None, config_file: Path | None, json_wanted: bool) -> None:
+    """List the files that a job delivered: kind, size, SHA-256 and where they are."""
+    there = Spool(options.load(config_file, spool=spool).spool, create=False)
+    job = there.read(one(there, given))
+    place = job.directory or job.files_url
+    found = [
+        {**each, "path": f"{place.rstrip('/')}/{each['name']}" if place else each["name"]}
+        for each in job.artifacts
+        if kind in (None, each["kind"])
+    ]
+    if json_wanted:
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        rows = ([each["kind"], size(each["size"]), each["sha256"], each["path"]] for each in found)
+        table.show(("KIND", "SIZE", "SHA-256", "PATH"), rows, {"SIZE"})
