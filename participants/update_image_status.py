@@ -1,9 +1,7 @@
 """update_image_status: records how far a job is, as others tell it.
 
-Reads `image.image_id`, the parameter `status` (`BUILDING`, `DONE`, `ERROR`, `CANCELLED`, `DONE, TESTED`),
-`image.logfile_url, files_url, image_url, error` and `__error__`; writes the job's record, and `msg`.
-A message that is late, repeated or refused by the table of states changes nothing and says so; `result` is
-False where the job is unknown or the change was refused.
+A message that is late, repeated or refused by the table of states changes nothing that is final and says so; the
+same message twice is as once. `result` is False where the job is unknown or the change was refused.
 """
 
 from __future__ import annotations
@@ -12,15 +10,39 @@ import logging
 from typing import Any
 
 from imgcore import config, names, request
+from imgcore.declaration import Declaration, Field
 from imgcore.errors import InputError
 from imgcore.job import Job, Status, allowed
-from imgcore.record import Edit
+from imgcore.jobs import telling
 from imgcore.spool import Spool
+from imgcore.spool.record import Edit
 from RuoteAMQP import Workitem
 
-__all__ = ["ParticipantHandler"]
+__all__ = ["DECLARES", "ParticipantHandler"]
 
-_TAKEN = ("files_url", "image_url", "logfile_url")
+DECLARES = Declaration(
+    "update_image_status",
+    reads=(
+        Field("image.image_id", str, "the job", mandatory=True),
+        Field("image.files_url, image_url, logfile_url", str, "where the results are: http, https, ftp or file"),
+        Field("image.error, error_cause, error_remedy", str, "why there is none"),
+        Field("image.phase, progress, progress_detail", "text, number, text", "how far it is, with `BUILDING`"),
+        Field(
+            "image.artifacts, resources, usage, phases, package_count, warnings",
+            "as in the record",
+            "what the build made, used and found; what is not as the record has it is left out and named in `msg`",
+        ),
+        Field("image.worker, step, directory, tool, executor", "as in the record", "who builds it, where, with what"),
+        Field("image.started_at, finished_at", "time", "when; without them, the time of the message"),
+        Field("image.test_result", "any", "what a test found, with `DONE, TESTED`: goes to the history"),
+        Field("__error__", "text or object", "the engine's error, where `image.error` has none"),
+    ),
+    params=(Field("status", str, "`BUILDING`, `DONE`, `ERROR`, `CANCELLED` or `DONE, TESTED`", mandatory=True),),
+    writes=(
+        Field("msg", list, "a line more: what was recorded, or why nothing was"),
+        Field("__result__", bool, "whether the job is in that state now"),
+    ),
+)
 _LONGEST = 500
 
 
@@ -49,14 +71,13 @@ class ParticipantHandler:
         spool = Spool(settings.spool)
         try:
             with spool.edit(image_id) as edit:
-                wid.result, told = _apply(edit, status, _changes(fields, image, status))
+                wid.result, told = _apply(spool, edit, status, fields, image)
         except InputError as error:
             # The job is unknown here: the process shall hear of it and go on as it likes.
-            wid.result, told = False, str(error)
-        self.log.info("%s", told)
-        messages = fields.setdefault("msg", [])
-        if isinstance(messages, list):
-            messages.append(told)
+            wid.result, told = False, [str(error)]
+        for line in told:
+            self.log.info("%s", line)
+        request.say(fields, *told)
 
 
 def _status(value: Any) -> Status:
@@ -67,29 +88,63 @@ def _status(value: Any) -> Status:
         raise InputError(f"param status: {names.shown(value)} is not a state of a job", f"one of: {known}") from None
 
 
-def _apply(edit: Edit, status: Status, changes: dict[str, Any]) -> tuple[bool, str]:
+def _apply(
+    spool: Spool, edit: Edit, status: Status, fields: dict[str, Any], image: dict[str, Any]
+) -> tuple[bool, list[str]]:
     """Whether the job is in that state now, and what to say of it."""
     job = edit.job
-    if job.status is status:
-        return True, f"{job.image_id} is {status} already"
-    if job.status is Status.IN_QUEUE and allowed(Status.BUILDING, status):
+    if job.status is status and status is not Status.BUILDING:
+        return True, [f"{job.image_id} is {status} already"]
+    if spool.alive(job.image_id):
+        # Its own worker writes this very record, sooner and better than any message.
+        return job.status is status, [f"{job.image_id} is {job.status} here: its worker says how it goes on"]
+    if job.status is Status.IN_QUEUE and not allowed(job.status, status) and allowed(Status.BUILDING, status):
         # The message that the build began is late, or lost.
-        edit.move(Status.BUILDING, "told out of order")
-    if not allowed(edit.job.status, status):
-        return False, f"{job.image_id} stays {job.status}: it cannot become {status}"
-    edit.move(status, _reason(job, changes), **changes)
-    return True, f"{job.image_id}: {job.status} → {status}"
+        edit.move(Status.BUILDING, "told out of order", **_changes(job, Status.BUILDING, {}, image)[0])
+    if job.status is not status and not allowed(edit.job.status, status):
+        return False, [_refusal(job, status)]
+    changes, left_out = _changes(job, status, fields, image)
+    if job.status is not status:
+        edit.move(status, _reason(status, changes, image), **changes)
+        return True, [f"{job.image_id}: {job.status} → {status}", *left_out]
+    news = {name: value for name, value in changes.items() if value != getattr(job, name)}
+    if not news:
+        return True, [f"{job.image_id} is {status} already", *left_out]
+    edit.update(**news)
+    return True, [f"{job.image_id}: {_where(edit.job)}", *left_out]
 
 
-def _reason(job: Job, changes: dict[str, Any]) -> str:
+def _refusal(job: Job, status: Status) -> str:
+    why = f" ({job.error})" if job.status is Status.CANCELLED and job.error else ""
+    return f"{job.image_id} stays {job.status}{why}: it cannot become {status}"
+
+
+def _where(job: Job) -> str:
+    return f"{job.status}, {job.phase} {job.progress:.0%}" if job.phase else str(job.status)
+
+
+def _reason(status: Status, changes: dict[str, Any], image: dict[str, Any]) -> str:
+    if status is Status.TESTED and image.get("test_result") is not None:
+        return f"test result: {_line(image['test_result'])}"
     return str(changes.get("error") or "told by a message")
 
 
-def _changes(fields: dict[str, Any], image: dict[str, Any], status: Status) -> dict[str, Any]:
-    changes = {name: image[name] for name in _TAKEN if isinstance(image.get(name), str) and image[name]}
-    if status is Status.ERROR:
+def _changes(
+    job: Job, status: Status, fields: dict[str, Any], image: dict[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    changes, left_out = telling.taken(job, status, image)
+    worker = changes.get("worker", job.worker)
+    if status is Status.BUILDING and not worker.get("host"):
+        # Whoever builds it is not of this spool: nobody here may take its silence for its death.
+        changes["worker"] = {**worker, "host": "unknown"}
+    if status is Status.ERROR and "error" not in changes:
         error = fields.get("__error__")
         text = error.get("message") if isinstance(error, dict) else error
-        told = " ".join(str(image.get("error") or text or "the process told no reason").split())
-        changes |= {"error": told[:_LONGEST], "error_cause": str(image.get("error_cause") or "internal")}
-    return changes
+        changes["error"] = _line(text or "the process told no reason")
+    if status is Status.ERROR:
+        changes.setdefault("error_cause", "internal")
+    return changes, left_out
+
+
+def _line(value: Any) -> str:
+    return " ".join(str(value).split())[:_LONGEST]

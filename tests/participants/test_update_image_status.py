@@ -1,13 +1,16 @@
 """Proves participants/update_image_status.py."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from imgcore.builds.cancelling import cancel
 from imgcore.config import Config
 from imgcore.errors import InputError
 from imgcore.job import Job, Status
+from imgcore.jobs import telling
 from imgcore.spool import Spool
 from participants.update_image_status import ParticipantHandler
 from RuoteAMQP import Workitem
@@ -91,3 +94,93 @@ def test_a_state_that_is_none_is_refused_by_name(bench: Bench, status: Any) -> N
 def test_a_hostile_id_is_refused(bench: Bench) -> None:
     with pytest.raises(InputError, match="image_id"):
         bench.tell("DONE", "../../etc")
+
+
+def test_progress_is_recorded_as_it_is_told_and_the_same_twice_is_as_once(bench: Bench) -> None:
+    bench.tell("BUILDING", image={"image_id": "id", "worker": {"host": "far", "name": "w1"}})
+    told = {"image_id": "id", "phase": "install", "progress": 0.5, "progress_detail": "hello"}
+    item = bench.tell("BUILDING", image=told)
+    assert item.fields.msg == ["id: BUILDING, install 50%"]
+    job = bench.job
+    assert (job.phase, job.progress, job.progress_detail, job.worker["name"]) == ("install", 0.5, "hello", "w1")
+    item = bench.tell("BUILDING", image=told)
+    assert item.fields.msg == ["id is BUILDING already"]
+    assert bench.job == job
+    assert [each["to"] for each in bench.spool.history("id")] == ["IN QUEUE", "BUILDING"]
+
+
+def test_the_record_becomes_what_the_worker_s_is(bench: Bench, tmp_path: Path) -> None:
+    far = Spool(tmp_path / "far")
+    far.create(Job("id", "n", "x86_64", "raw"), kickstart=b"")
+    with far.start("id", "w1") as claim:
+        bench.tell("BUILDING", image={"image_id": "id", **telling.fields(claim.job)})
+        artifact = {"name": "n.img", "kind": "image", "size": 5, "sha256": "0" * 64}
+        claim.finish(
+            Status.DONE,
+            artifacts=[artifact], phases=[{"phase": "install", "seconds": 0.25}], package_count=3,
+            resources={"cpu_seconds": 1.5, "peak_memory_bytes": 7}, warnings=["strange"], tool="builtin",
+            image_url="http://far/requests/id/n.img", directory="/srv/requests/id",
+        )  # fmt: skip
+    bench.tell("DONE", image={"image_id": "id", **telling.fields(far.read("id"))})
+    for name in ("status", "started_at", "finished_at", "worker", "artifacts", "phases", "package_count", "resources",
+                 "warnings", "tool", "image_url", "directory"):  # fmt: skip
+        assert getattr(bench.job, name) == getattr(far.read("id"), name), name
+
+
+def test_a_job_that_is_built_elsewhere_is_not_taken_for_dead(bench: Bench) -> None:
+    bench.tell("BUILDING")
+    assert bench.spool.recover_all() == []
+    assert bench.job.status is Status.BUILDING
+    assert bench.job.worker["host"] == "unknown"
+
+
+def test_a_job_that_is_built_here_is_left_to_its_worker(bench: Bench) -> None:
+    with bench.spool.start("id") as claim:
+        claim.update(phase="install", progress=0.5)
+        before = bench.job
+        assert bench.tell("BUILDING", image={"image_id": "id", "phase": "prepare"}).result is True
+        item = bench.tell("ERROR", __error__="the process ran out of time")
+        assert item.result is False
+        assert item.fields.msg == ["id is BUILDING here: its worker says how it goes on"]
+        assert bench.job == before
+        claim.finish(Status.DONE)
+    assert bench.tell("DONE").fields.msg == ["id is DONE already"]
+
+
+def test_a_message_about_a_job_that_was_cancelled_is_told_so(bench: Bench) -> None:
+    cancel(bench.spool, "id", "me", "not now")
+    item = bench.tell("BUILDING")
+    assert item.result is False
+    assert item.fields.msg == ["id stays CANCELLED (the job was cancelled by me: not now): it cannot become BUILDING"]
+
+
+def test_a_job_is_cancelled_before_it_was_building(bench: Bench) -> None:
+    assert bench.tell("CANCELLED", image={"image_id": "id", "error": "by me"}).result is True
+    assert [each["to"] for each in bench.spool.history("id")] == ["IN QUEUE", "CANCELLED"]
+    assert bench.job.error == "by me"
+
+
+def test_a_field_that_is_wrong_is_left_out_and_said(bench: Bench) -> None:
+    image = {"image_id": "id", "image_url": "javascript:x", "files_url": "http://x/", "artifacts": [{"name": "a"}]}
+    item = bench.tell("DONE", image=image)
+    assert item.result is True
+    assert (bench.job.image_url, bench.job.files_url, bench.job.artifacts) == ("", "http://x/", ())
+    assert [line.split(":")[0] for line in item.fields.msg] == [
+        "id",
+        "image_url is left out",
+        "artifacts is left out",
+    ]
+
+
+def test_a_test_s_result_is_in_the_history(bench: Bench) -> None:
+    bench.tell("DONE")
+    bench.tell("DONE, TESTED", image={"image_id": "id", "test_result": "12 of 12\npassed"})
+    assert bench.job.event["reason"] == "test result: 12 of 12 passed"
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(["BUILDING", "DONE", "DONE, TESTED"])))
+def test_messages_in_any_order_end_in_a_final_state(bench: Bench, order: tuple[str, ...]) -> None:
+    for status in (*order, *order):
+        bench.tell(status)
+    assert bench.job.status in (Status.DONE, Status.TESTED)
+    assert (bench.job.status is Status.TESTED) or order.index("DONE, TESTED") < order.index("DONE")
