@@ -38,6 +38,7 @@ class Target:
         told = [
             f"{name}{mine[key] / other[key]:.2f} x, {mine[key] - other[key]:+.2f} s"
             for name, key in (("", "seconds"), ("fastest runs ", "fastest"), ("CPU ", "cpu_seconds"))
+            if other[key]
         ]
         verdict = "good" if self.met(found) else "MISSED"
         return f"{self.what} against {self.against}: {'; '.join(told)} ({allowed}): {verdict}"
@@ -75,6 +76,7 @@ def table(found: Mapping[str, Mapping[str, float]]) -> str:
     lines = []
     for name, each in found.items():
         fastest, cpu = each["fastest"], each["cpu_seconds"]
-        line = f"  {name:{width}}  {each['seconds']:7.3f} s   fastest {fastest:.3f} s   CPU {cpu:.3f} s"
+        line = f"  {name:{width}}  {each['seconds']:7.3f} s   fastest {fastest:.3f} s"
+        line += f"   CPU {cpu:.3f} s" if cpu else ""
         lines.append(line + (f"   scratch {each['scratch'] / 1e6:.0f} MB" if each["scratch"] else ""))
     return "\n".join(lines)

@@ -108,7 +108,7 @@ class Bench:
         )  # fmt: skip
 
     def create(self) -> None:
-        self.spool.create(self.job(), kickstart=KICKSTART, workitem={"fields": {"image": {"name": "device"}}})
+        self.spool.create(self.job(), kickstart=KICKSTART, workitem=b'{"fields": {"image": {"name": "device"}}}')
 
     def bare_create(self) -> None:
         self._made += 1
