@@ -25,7 +25,16 @@ from tests.support.machine import nothing_left
 
 pytestmark = pytest.mark.real
 
-COMMANDS = ("build", "report", "fsck", "doctor", "completion", "man")
+COMMANDS = (
+    "build", "ks", "vm", "submit", "queue", "worker", "workers", "keeper", "jobs", "show", "log", "files", "find",
+    "diff", "stats", "top", "report", "cancel", "retry", "pin", "unpin", "tag", "export", "import", "gc", "setup",
+    "doctor", "config", "fsck", "notify", "completion", "man",
+)  # fmt: skip
+SUBCOMMANDS = (
+    *(("vm", each) for each in ("shell", "forget", "make-base", "import", "list", "check", "update", "remove")),
+    ("worker", "pause"), ("worker", "resume"), ("worker", "drain"), ("setup", "broker"),
+    ("config", "check"), ("config", "show"),
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +49,9 @@ def built(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Home:
 # --- help, completion, manual pages
 
 
-@pytest.mark.parametrize("command", [(), *((each,) for each in COMMANDS)], ids=lambda each: "".join(each) or "img")
+@pytest.mark.parametrize(
+    "command", [(), *((each,) for each in COMMANDS), *SUBCOMMANDS], ids=lambda each: " ".join(each) or "img"
+)
 def test_every_command_explains_itself(home: Home, command: tuple[str, ...]) -> None:
     for word in ("--help", "-h"):
         done = home.img(*command, word)
@@ -51,8 +62,10 @@ def test_every_command_explains_itself(home: Home, command: tuple[str, ...]) -> 
         for option, text in options:
             assert re.search(r" {2}\S", text), f"{option} has no explanation"
     if not command:
-        listed = re.findall(r"^  ([a-z]+) {2,}\S", done.out.partition("Commands:")[2], re.MULTILINE)
+        listed = re.findall(r"^  ([a-z]+) {2,}\S", done.out, re.MULTILINE)
         assert listed == list(COMMANDS)
+        # No explanation is cut.
+        assert not re.search(r"\w\.\.\.$", done.out, re.MULTILINE)
 
 
 def test_the_version_is_told_and_no_command_is_wrong_use(home: Home) -> None:
@@ -71,6 +84,8 @@ def test_completion_is_a_script_of_its_shell_and_knows_commands_and_options(home
             subprocess.run([shell, "-n"], input=done.out, text=True, check=True, capture_output=True)
     words = {"COMP_WORDS": "img build --pre", "COMP_CWORD": "2", "_IMG_COMPLETE": "bash_complete"}
     assert home.img(environment=words).out == "plain,--prefix\n"
+    words = {"COMP_WORDS": "img worker ", "COMP_CWORD": "2", "_IMG_COMPLETE": "bash_complete"}
+    assert home.img(environment=words).out.split() == [f"plain,{each}" for each in ("drain", "pause", "resume")]
     words = {"COMP_WORDS": "img ", "COMP_CWORD": "1", "_IMG_COMPLETE": "bash_complete"}
     assert home.img(environment=words).out.split() == [f"plain,{each}" for each in COMMANDS]
     assert home.img("completion", "csh").code == 2
@@ -79,7 +94,12 @@ def test_completion_is_a_script_of_its_shell_and_knows_commands_and_options(home
 def test_the_manual_has_a_page_for_each_command_that_roff_understands(home: Home) -> None:
     pages = home.path / "man"
     assert home.img("man", pages).code == 0
-    assert {each.name for each in pages.iterdir()} == {"img.1", *(f"img-{each}.1" for each in COMMANDS)}
+    expected = {
+        "img.1",
+        *(f"img-{each}.1" for each in COMMANDS),
+        *(f"img-{'-'.join(each)}.1" for each in SUBCOMMANDS),
+    }
+    assert {each.name for each in pages.iterdir() if not each.name.startswith("img-ks-")} == expected
     # groff names what it does not know; without it, what it would: a request that is none, a line that is too long.
     if shutil.which("groff"):
         for page in pages.iterdir():
@@ -282,7 +302,7 @@ def test_the_doctor_says_what_can_be_built_and_makes_nothing(home: Home) -> None
     done = home.img("doctor", "--json")
     checks = json.loads(done.out)
     assert done.err == ""
-    assert {"subject", "ok", "detail", "remedy", "needed"} == set(checks[0])
+    assert {"subject", "ok", "detail", "remedy", "needed", "packages"} == set(checks[0])
     assert done.code == (0 if all(each["ok"] for each in checks if each["needed"]) else 1)
     assert all(each["remedy"] for each in checks if not each["ok"])
     assert done.code == home.img("doctor", "--can-build").code == home.img("doctor").code

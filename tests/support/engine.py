@@ -2,22 +2,29 @@
 
 It reads `ruote_workitems` and keeps what it was told. A reply with an error in a shape that the real engine does
 not survive is dropped, so that `answer` finds nothing, as a process that hangs for ever. What it sends is not
-persistent and of content type application/octet-stream, and cancel messages have a useless `fei`.
+persistent and of content type application/octet-stream, and cancel messages have a useless `fei`. Steps are sent one
+by one with `dispatch`, or by the processes that it runs: launch items that it receives, and `launch`.
 """
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import json
+import re
 import threading
 import time
+from collections import deque
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
 import pika
 import pika.exceptions
 
+from tests.support import pdef
 from tests.support.rabbitmq import Node
+from tests.support.workflow import Process
 
 __all__ = ["Engine"]
 
@@ -38,6 +45,9 @@ class Engine:
         self.launched: list[bytes] = []
         self.registered: dict[str, str] = {}
         self.properties: list[pika.BasicProperties] = []
+        self.processes: dict[str, Process] = {}
+        self._outgoing: deque[tuple[str, bytes, bool]] = deque()
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._up = threading.Event()
 
@@ -52,7 +62,7 @@ class Engine:
         self._stop = True
         self._thread.join(20)
 
-    # --- what a process does
+    # --- single steps
 
     def dispatch(
         self,
@@ -63,7 +73,7 @@ class Engine:
         **params: Any,
     ) -> str:
         """Send a step's workitem; returns the process' id."""
-        wfid = f"20261123-2038-{next(_numbers):06d}"
+        wfid = _wfid()
         with self._news:
             self._steps[wfid] = None
         item = {
@@ -92,13 +102,7 @@ class Engine:
         channel = connection.channel()
         channel.queue_declare(queue, durable=True)
         channel.confirm_delivery()
-        properties = pika.BasicProperties(
-            content_type="application/octet-stream",
-            delivery_mode=2 if persistent else 1,
-            priority=0,
-            correlation_id="",
-        )
-        channel.basic_publish("", queue, body, properties)
+        channel.basic_publish("", queue, body, _properties(persistent))
         connection.close()
 
     def answer(self, wfid: str, within: float = 15) -> dict[str, Any]:
@@ -119,6 +123,61 @@ class Engine:
                     raise TimeoutError(f"only {len(getattr(self, what))} of {count} {what}")
             return list(getattr(self, what))
 
+    # --- processes
+
+    def register(self, name: str, queue: str | None = None) -> None:
+        """Send the steps of this name, or of those that match it, to the queue."""
+        with self._news:
+            self.registered[name] = queue or name
+
+    def launch(
+        self, process: list[Any] | str, fields: dict[str, Any] | None = None, variables: dict[str, Any] | None = None
+    ) -> str:
+        """Start a process from its tree or its Ruby text; returns its id."""
+        with self._news:
+            tree = pdef.read(process) if isinstance(process, str) else process
+            return self._start(tree, fields, variables)
+
+    def ended(self, wfid: str, within: float = 30) -> Process:
+        """The process when it is over, or stays where it is with an error. Raises TimeoutError: it hangs."""
+        end = time.monotonic() + within
+        with self._news:
+            while (found := self.processes[wfid]).state == "running":
+                if not self._news.wait(max(0.0, end - time.monotonic())) and time.monotonic() >= end:
+                    raise TimeoutError(f"process {found.name} hangs at {', '.join(found.waiting())}")
+            return found
+
+    def cancel_process(self, wfid: str) -> None:
+        """Cancel a whole process: its steps hear of it, as uselessly as ever, and it is over."""
+        with self._news:
+            self.processes[wfid].cancel()
+            self._news.notify_all()
+
+    def queue_of(self, name: str) -> str | None:
+        """The queue of the participant; None where only the engine's own store takes the step, for ever."""
+        return next((q for pattern, q in self.registered.items() if re.search(f"^{pattern}$", name)), None)
+
+    def deliver(self, queue: str, message: dict[str, Any], persistent: bool) -> None:
+        """Send what a process says to a participant, as soon as there is a connection."""
+        self._outgoing.append((queue, json.dumps(message).encode(), persistent))
+
+    def registered_by(self, workitem: dict[str, Any]) -> None:
+        """Do what a step `boss_register` asks for."""
+        fields = workitem["fields"]
+        if fields["params"].get("action") == "unregister":
+            self.registered.pop(fields["name"], None)
+        else:
+            self.registered[fields["name"]] = fields["queue"]
+
+    def later(self, seconds: float, what: Callable[[], None]) -> None:
+        """Have something done after a time."""
+        heapq.heappush(self._timers, (time.monotonic() + seconds, next(_numbers), what))
+
+    def _start(self, tree: Any, fields: dict[str, Any] | None, variables: dict[str, Any] | None) -> str:
+        wfid = _wfid()
+        self.processes[wfid] = Process(self, wfid, tree, fields or {}, variables or {})
+        return wfid
+
     # --- what it reads
 
     def _run(self) -> None:
@@ -130,10 +189,21 @@ class Engine:
                 channel.basic_consume("ruote_workitems", self._received)
                 self._up.set()
                 while not self._stop:
-                    connection.process_data_events(time_limit=0.1)
+                    self._due()
+                    while self._outgoing:
+                        queue, body, persistent = self._outgoing[0]
+                        channel.basic_publish("", queue, body, _properties(persistent))
+                        self._outgoing.popleft()
+                    connection.process_data_events(time_limit=0.02 if self.processes else 0.1)
                 connection.close()
             except (pika.exceptions.AMQPError, OSError):
                 time.sleep(0.1)
+
+    def _due(self) -> None:
+        with self._news:
+            while self._timers and self._timers[0][0] <= time.monotonic():
+                heapq.heappop(self._timers)[2]()
+                self._news.notify_all()
 
     def _received(self, channel: Any, method: Any, properties: pika.BasicProperties, body: bytes) -> None:
         with self._news:
@@ -152,7 +222,7 @@ class Engine:
             self._reply(item, body)
         elif isinstance(item, dict) and (item.get("definition") or item.get("process_definition")):
             self.launched.append(body)
-            self._register(item)
+            self._launch(item)
         else:
             self.dropped.append(body)
 
@@ -160,20 +230,40 @@ class Engine:
         wfid = item["fei"]["wfid"]
         if "error" in item and not _survivable(item["error"]):
             self.dropped.append(body)
+        elif process := self.processes.get(wfid):
+            if not process.receive(item):
+                self.ignored.append(item)
         elif self._steps.get(wfid, item) is not None:
             self.ignored.append(item)
         else:
             self._steps[wfid] = item
 
-    def _register(self, item: dict[str, Any]) -> None:
-        steps = json.dumps(item["definition"])
-        if "boss_register" not in steps:
-            return
-        fields = item["fields"]
-        if "unregister" in steps:
-            self.registered.pop(fields["name"], None)
-        else:
-            self.registered[fields["name"]] = fields["queue"]
+    def _launch(self, item: dict[str, Any]) -> None:
+        tree = item.get("definition") or item.get("process_definition")
+        if isinstance(tree, str):
+            try:
+                tree = json.loads(tree) if tree.lstrip().startswith("[") else pdef.read(tree)
+            except ValueError:
+                # Text that this cannot read, but the engine can: it is kept in `launched` only.
+                return
+        self._start(
+            tree,
+            item.get("fields") or item.get("workitem_fields"),
+            item.get("variables") or item.get("process_variables"),
+        )
+
+
+def _wfid() -> str:
+    return f"20261123-2038-{next(_numbers):06d}"
+
+
+def _properties(persistent: bool) -> pika.BasicProperties:
+    return pika.BasicProperties(
+        content_type="application/octet-stream",
+        delivery_mode=2 if persistent else 1,
+        priority=0,
+        correlation_id="",
+    )
 
 
 def _survivable(error: Any) -> bool:

@@ -24,8 +24,11 @@ def configure(place: Path, address: str, name: str, code: Path = OLD, more: str 
     (place / "skynet.conf").write_text(
         f"[boss]\namqp_host = {address}\namqp_user = guest\namqp_pwd = guest\namqp_vhost = /\n"
     )
+    (place / "skynet.conf").chmod(0o600)
     own = place / "own.conf"
-    own.write_text(f"[participant]\nname = {name}\ncode = {code}\n[old]\ngreeting = hello\n{more}")
+    own.write_text(
+        f"[participant]\nname = {name}\ncode = {code}\njournal = {place}/journal\n[old]\ngreeting = hello\n{more}"
+    )
     return own
 
 
@@ -59,6 +62,9 @@ class Hosted:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait(10)
+        if error is not None:
+            # pytest shows it with the failure.
+            print(self.log)
 
     @property
     def log(self) -> str:

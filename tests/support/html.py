@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-__all__ = ["Element", "Page", "broken_links", "parse"]
+__all__ = ["Element", "Page", "broken_links", "parse", "parse_text"]
 
-_VOID = {"meta", "link", "img", "br", "hr", "input", "rect", "path"}
+_VOID = {"meta", "link", "img", "br", "hr", "input", "path"}
 
 
 @dataclass
@@ -74,9 +74,14 @@ class _Parser(HTMLParser):
 
 def parse(path: Path) -> Page:
     """The page at `path`."""
+    return parse_text(path.read_text(encoding="utf-8"), path)
+
+
+def parse_text(text: str, path: Path = Path()) -> Page:
+    """The page that `text` is."""
     page = Page(path)
     parser = _Parser(page)
-    parser.feed(path.read_text(encoding="utf-8"))
+    parser.feed(text)
     parser.close()
     page.faults += [f"<{each.tag}> is never closed" for each in parser.open]
     return page

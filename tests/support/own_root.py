@@ -8,6 +8,7 @@ command's own. Anywhere else the command simply runs.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -21,6 +22,8 @@ _KEPT = ("HOME", "PATH", "USER", "LOGNAME", "LANG", "TERM", "CI", "PYTHONUNBUFFE
 
 def main() -> None:
     """Become the command."""
+    # A shell starts what is in its background deaf to Ctrl-C, which tests press.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     as_user = sys.argv[1:2] == ["--as"]
     command = sys.argv[4:] if as_user else sys.argv[1:]
     if os.geteuid() != 0 and not user_namespaces_work():

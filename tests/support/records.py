@@ -30,7 +30,7 @@ def a_spool(root: Path) -> Spool:
 
 
 def add(spool: Spool, image_id: str = "tiny-1", **fields: Any) -> Job:
-    return spool.create(a_job(image_id, **fields), kickstart=KICKSTART, workitem={"fields": {"a": 1}})
+    return spool.create(a_job(image_id, **fields), kickstart=KICKSTART, workitem=b'{"fields": {"a": 1}}')
 
 
 def contents(directory: Path) -> dict[str, bytes]:

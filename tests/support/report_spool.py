@@ -14,7 +14,19 @@ from imgcore.job import Job, Status
 from imgcore.progress import Progress
 from imgcore.spool import Spool
 
-__all__ = ["HOSTILE", "KICKSTART", "NOW", "every_state", "finished", "make", "running"]
+__all__ = [
+    "CAUSES",
+    "HOSTILE",
+    "KICKSTART",
+    "NOW",
+    "every_state",
+    "failed",
+    "finished",
+    "make",
+    "nightly",
+    "running",
+    "wide",
+]
 
 NOW = datetime(2025, 11, 24, 12, 0, 0, tzinfo=UTC)
 
@@ -52,6 +64,34 @@ HOSTILE = (
     "\udcff half",
     "<!-- <style>*{display:none}</style> ]]>",
 )
+
+#: Every kind of failure (docs/formats.md), with a sentence, what to do and what the log says last.
+CAUSES = {
+    "repository-unreachable": (
+        "repository base cannot be reached: no route to host",
+        "check its URL",
+        "Curl error 7",
+    ),
+    "repository-invalid": ("repository base has no repodata/repomd.xml", "check its URL", "404 for repomd.xml"),
+    "package-missing": ("package vim is in none of the repositories", "correct its name", "No match for vim"),
+    "group-missing": ("group core is in none of the repositories", "correct its name", "no group core"),
+    "dependency-conflict": ("a conflicts with b", "leave out one of them", "Problem: a conflicts with b"),
+    "signature": ("package a has no good signature", "import its key", "error: a: key ID 7 is not known"),
+    "script-failed": ("%post ended with 3", "correct the script", "+ false"),
+    "scriptlet-failed": ("the scriptlet of a failed", "see the package", "error: %post(a) scriptlet failed"),
+    "disk-full": ("there was no space left", "raise [limits] disk", "cp: No space left on device"),
+    "image-too-small": ("the packages do not fit into /", "raise part / --size", "error: / is full"),
+    "out-of-memory": ("it needed more than 1.0 GiB of memory", "raise [limits] memory", "Cannot allocate memory"),
+    "too-many-processes": ("it had more than 512 processes", "raise [limits] processes", "fork: retry"),
+    "time-out": ("the build took longer than 600 s", "raise --timeout", "still at it"),
+    "killed": ("signal 9 ended the tool", "see the kernel's log", "Killed"),
+    "tool-missing": ("mic is not there", "install it", "mic: command not found"),
+    "unsupported": ("btrfs is not supported", "take ext4", "unknown file system"),
+    "boot-loader": ("the boot loader cannot be put in", "see the log", "error: no kernel"),
+    "no-proof": ("the tool ended well, and there is no image", "see the log", "bye"),
+    "sandbox": ("this machine does not allow user namespaces", "`make door`", "unshare: Operation not permitted"),
+    "internal": ("it went wrong in a way that nobody thought of", "report it", "AssertionError"),
+}
 
 
 def make(spool: Spool, image_id: str, *, kickstart: bytes = KICKSTART, **fields: Any) -> Job:
@@ -97,7 +137,11 @@ def build_log(packages: int = 14) -> list[str]:
 
 def finished(spool: Spool, image_id: str, files: Path, **fields: Any) -> Job:
     """A job that is DONE, with published files and a manifest."""
-    changes = {key: fields.pop(key) for key in list(fields) if key in ("started_at", "finished_at", "warnings")}
+    changes = {
+        key: fields.pop(key)
+        for key in list(fields)
+        if key in ("started_at", "finished_at", "warnings", "artifacts", "usage", "files_url")
+    }
     job = make(spool, image_id, **fields)
     place = files / job.prefix / image_id
     place.mkdir(parents=True, exist_ok=True)
@@ -161,14 +205,16 @@ def failed(
     spool: Spool, image_id: str, lines: list[str], *, error: str, cause: str, remedy: str, **fields: Any
 ) -> Job:
     """A job that ended in ERROR, with this log."""
+    started = fields.pop("started_at", "2025-11-24T10:30:00.000000Z")
+    ended = fields.pop("finished_at", "2025-11-24T10:30:09.730000Z")
     make(spool, image_id, **fields)
     write_log(spool, image_id, lines)
     with spool.start(image_id, "worker-1") as claim:
         claim.finish(
             Status.ERROR,
             error,
-            started_at="2025-11-24T10:30:00.000000Z",
-            finished_at="2025-11-24T10:30:09.730000Z",
+            started_at=started,
+            finished_at=ended,
             error=error,
             error_cause=cause,
             error_remedy=remedy,
@@ -176,6 +222,64 @@ def failed(
             resources={"cpu_seconds": 7.1, "wall_seconds": 9.7, "peak_memory_bytes": 91 * 2**20, "peak_processes": 5},
         )
     return spool.read(image_id)
+
+
+def wide(spool: Spool, files: Path) -> None:
+    """Jobs that have much: every kind of failure, a hundred artifacts, colours, a log of five million lines."""
+    for cause, (error, remedy, said) in CAUSES.items():
+        failed(spool, f"{cause}-1", [*build_log()[:4], said, "sandbox ends"], error=error, cause=cause, remedy=remedy)
+    artifacts = [
+        {"name": f"part-{number}.img", "kind": "image", "size": 2**20 * number, "sha256": "ab" * 32}
+        for number in range(100)
+    ]
+    usage = {
+        "seconds": [float(number) for number in range(40)], "cpu_seconds": [1.3 * number for number in range(40)],
+        "memory_bytes": [2**20 * (number % 17) for number in range(40)], "disk_bytes": [2**24 * n for n in range(40)],
+    }  # fmt: skip
+    finished(spool, "coloured-1", files, artifacts=artifacts, usage=usage, user="שלום עולם", tags=("مرحبا",))
+    looks = [
+        "0",
+        *map(str, range(31, 38)),
+        *map(str, range(90, 98)),
+        "1",
+        "4",
+        "7",
+        "41",
+        "38;5;208",
+        "38;2;9;200;90",
+    ]
+    lines = [f"coloured line \x1b[{looks[number % len(looks)]}m{number}\x1b[0m" for number in range(1, 2001)]
+    write_log(spool, "coloured-1", lines)
+    failed(spool, "long-1", [], error="no vim", cause="package-missing", remedy="add it")
+    with spool.log("long-1").open("wb") as file:
+        for number in range(500):
+            file.write(b"".join(b"\x1b[32mline\x1b[0m %d of many\n" % (number * 10_000 + at) for at in range(10_000)))
+        file.write(b"error: no vim\n")
+
+
+def nightly(spool: Spool, files: Path) -> None:
+    """Two weeks of one image, as a farm builds it, with what each build used over time; one of them failed."""
+    for day in range(10, 24):
+        image_id, took = f"device-202511{day}-230000", 80 + 7 * day % 23
+        times = {
+            "requested_at": f"2025-11-{day}T23:00:00.000000Z",
+            "started_at": f"2025-11-{day}T23:00:04.000000Z",
+            "finished_at": f"2025-11-{day}T23:01:{took - 60:02}.400000Z",
+        }
+        if day == 18:
+            error, remedy, said = CAUSES["script-failed"]
+            failed(spool, image_id, [*build_log(), said], error=error, cause="script-failed", remedy=remedy,
+                   tags=("nightly",), **times)  # fmt: skip
+            continue
+        moments = range(took - 4)
+        usage = {
+            "seconds": [float(moment) for moment in moments],
+            "cpu_seconds": [1.1 * moment + moment % 7 / 9 for moment in moments],
+            "memory_bytes": [2**20 * (90 + min(3 * moment, 200) + 7 * moment % 40) for moment in moments],
+            "disk_bytes": [2**25 * min(moment, 64) for moment in moments],
+        }
+        place = f"https://images.example.org/{image_id}/"
+        finished(spool, image_id, files, usage=usage, tags=("nightly",), files_url=place, **times)
 
 
 @contextmanager
@@ -196,7 +300,8 @@ def every_state(spool: Spool, files: Path) -> Iterator[None]:
     )
     failed(spool, "phone-20251124-103000", [*build_log()[:3], "Last metadata expiration check: 0:00:01 ago",
            "No match for argument: busybocks", errors.render(told), "sandbox ends"],
-           error=told.message, cause=told.cause, remedy=told.remedy)  # fmt: skip
+           error=told.message, cause=told.cause, remedy=told.remedy, requested_at="2025-11-24T10:29:58.000000Z",
+           kickstart=KICKSTART.replace(b"busybox", b"busybocks"))  # fmt: skip
     failed(spool, "slow-20251124-080000", build_log(400)[:700],
            error="the build took longer than its time limit of 600 s",
            cause="time-out", remedy="raise --timeout, or find out why it is slow")  # fmt: skip
