@@ -2,7 +2,7 @@
 # lie anywhere, also under a path with a space.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo setup door example test lint format bench clean distclean
+.PHONY: help demo farm-demo setup door example test test-vm test-vm-full lint format screenshots bench fuzz clean distclean
 PYTHON := .venv/bin/python
 
 help: ## say what there is (this)
@@ -12,6 +12,10 @@ help: ## say what there is (this)
 
 demo: setup ## set up, build the example as fs, loop and raw, and show where image, log and page are
 	@$(PYTHON) examples/tiny/demo.py
+
+farm-demo: ## the same by a farm: a broker, four workers, twelve images, and one worker that is killed
+	@conf/setup farm
+	@$(PYTHON) -m examples.farm.demo
 
 setup: ## install what building images takes (Debian packages by apt, Python packages in .venv)
 	@conf/setup runtime
@@ -25,6 +29,14 @@ example: setup ## make only the example's packages and repository, in build/tiny
 
 test: lint ## set up whatever is missing and run all tests; ARGS="-k spool" runs some
 	@$(PYTHON) tests/support/own_root.py $(PYTHON) -m pytest $(ARGS)
+
+test-vm: ## run the tests of virtual machines that are part of `make test`
+	@conf/setup tests
+	@$(PYTHON) tests/support/own_root.py $(PYTHON) -m pytest -m "vm and not full" $(ARGS)
+
+test-vm-full: ## run all tests of virtual machines, the hostile ones too: half an hour where they are emulated
+	@conf/setup tests
+	@$(PYTHON) tests/support/own_root.py $(PYTHON) -m pytest -m vm $(ARGS)
 
 lint: ## check style, types, the direction of imports, and shell scripts
 	@conf/setup tests
@@ -41,8 +53,18 @@ format: ## let ruff format the Python files
 	@.venv/bin/ruff check --fix-only .
 	@.venv/bin/ruff format .
 
-bench: setup example ## measure creator, worker and spool against what they stand on
-	@status=0; for each in creator worker spool; do $(PYTHON) "bench/$$each.py" || status=1; done; exit $$status
+screenshots: ## take the pictures of the documentation anew, into docs/pictures
+	@conf/setup tests
+	@.venv/bin/python -m tests.support.chromium docs/pictures
+
+bench: setup example ## measure creator, worker, spool, participants and farm against what they stand on
+	@conf/setup farm
+	@status=0; for each in creator worker spool vm amqp idle farm scale kickstart report jobs; do $(PYTHON) "bench/$$each.py" || status=1; done; exit $$status
+
+fuzz: setup ## let a coverage-guided fuzzer at kickstarts and YAML, half an hour each
+	@$(PYTHON) -m pip install -q "atheris>=2.3"
+	@$(PYTHON) tests/fuzz/fuzz.py kickstart 1800 examples/tiny
+	@$(PYTHON) tests/fuzz/fuzz.py yaml 1800 examples/kickstarter
 
 clean: ## delete what was built and downloaded, and the tools' caches
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
@@ -50,3 +72,12 @@ clean: ## delete what was built and downloaded, and the tools' caches
 
 distclean: clean ## that, and .venv
 	rm -rf .venv *.egg-info
+
+.PHONY: packages test-packages
+packages: ## build the Debian packages, into build/packages
+	@conf/make-packages
+
+test-packages: ## install the packages in clean systems, and with pip, and try them (needs root; downloads much)
+	@conf/setup tests
+	@conf/make-packages --tests
+	@$(PYTHON) tests/support/own_root.py $(PYTHON) -m pytest tests/packages -o python_files="test_*.py with_*.py" $(ARGS)

@@ -63,13 +63,19 @@ def images(record: dict[str, Any]) -> list[Path]:
     ]
 
 
-def main() -> None:
-    """Build, and say where everything is."""
+def prepare() -> str:
+    """See to it that this user can build the example; the path of its repository."""
     repository = make_repository()
     # Where this user cannot make a sandbox (in a chroot, under a locked-down kernel), the door can.
     if subprocess.run([IMG, "doctor", "--can-build"], check=False, stdout=subprocess.DEVNULL).returncode:
         print("\nthis user cannot build alone here: putting the door in place (make door)", flush=True)
         run("make", "door")
+    return repository
+
+
+def main() -> None:
+    """Build, and say where everything is."""
+    repository = prepare()
     records = {image_type: build(image_type, repository) for image_type in TYPES}
     run(IMG, "report", "--spool", SPOOL, "--outdir", PLACE / "report", output=subprocess.PIPE)
 
