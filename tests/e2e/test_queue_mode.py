@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A farm without an engine: jobs are submitted to a queue, built by workers on other machines, and controlled."""
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import jsonschema
+import psutil
 import pytest
 
 from imgcore.job import schema
@@ -277,16 +279,17 @@ def test_ctrl_c_has_a_worker_wait_for_its_build_and_again_cancels_it(farm: Farm,
         assert farm.job(waiting)["status"] == "IN QUEUE"
 
 
-def test_a_worker_that_is_ended_finds_its_build_again(farm: Farm, repository: Path) -> None:
-    path = farm.home.kickstart(small.kickstart(repository, tail="%pre\nsleep 6\n%end\n"), "long.ks")
+def test_a_worker_that_is_ended_finds_its_build_again(farm: Farm, slow: Path) -> None:
     with farm.worker("builder") as worker:
-        image_id = farm.submit(path)
+        image_id = farm.submit(slow)
         farm.until(image_id, "BUILDING")
         (build,) = until("a build", lambda: _builds(worker, image_id))
         worker.signal(signal.SIGTERM)
-        assert worker.ended(5) == 0
+        assert worker.ended() == 0
         assert _builds(worker, image_id) == [build]
     with farm.worker("builder"):
+        (sleep,) = until("it sleeps", lambda: _sleeping(build))
+        sleep.terminate()
         record = farm.until(image_id, "DONE")
     assert record["worker"]["pid"] == build
 
@@ -308,6 +311,11 @@ def _builds(worker: Running, image_id: str) -> list[int]:
     pid = record["worker"]["pid"]
     alive = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return [pid] if image_id in alive.stdout else []
+
+
+def _sleeping(build: int) -> list[psutil.Process]:
+    """What holds up the build."""
+    return [each for each in psutil.Process(build).children(recursive=True) if each.name() == "sleep"]
 
 
 # --- the document

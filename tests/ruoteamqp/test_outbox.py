@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves RuoteAMQP/outbox.py without a broker; what it sends is proved in test_durable.py."""
 
 from RuoteAMQP.journal import Memory

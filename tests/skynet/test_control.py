@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves what SkyNET/exo.py does with control messages, slots and the journal, as a process with a broker."""
 
 import signal
@@ -63,7 +64,7 @@ def image(number: int) -> dict[str, Any]:
     return {"image": {"image_id": f"x-{number}", "name": "x"}}
 
 
-def until(what: Callable[[], object], within: float = 15) -> None:
+def until(what: Callable[[], object], within: float = 60) -> None:
     end = time.monotonic() + within
     while not what():
         assert time.monotonic() < end, "it did not happen"

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A stand-in for the workflow engine, as strict as the real one: what that drops is dropped here.
 
 It reads `ruote_workitems` and keeps what it was told. A reply with an error in a shape that the real engine does
@@ -105,7 +106,7 @@ class Engine:
         channel.basic_publish("", queue, body, _properties(persistent))
         connection.close()
 
-    def answer(self, wfid: str, within: float = 15) -> dict[str, Any]:
+    def answer(self, wfid: str, within: float = 60) -> dict[str, Any]:
         """The first reply to the step that the engine accepted. Raises TimeoutError: the process hangs."""
         end = time.monotonic() + within
         with self._news:
@@ -114,7 +115,7 @@ class Engine:
                     raise TimeoutError(f"process {wfid} hangs")
             return found
 
-    def wait_for(self, what: str, count: int = 1, within: float = 15) -> list[Any]:
+    def wait_for(self, what: str, count: int = 1, within: float = 60) -> list[Any]:
         """Wait until the list of that name (`launched`, `dropped`, `ignored`) has so many entries."""
         end = time.monotonic() + within
         with self._news:
@@ -138,7 +139,7 @@ class Engine:
             tree = pdef.read(process) if isinstance(process, str) else process
             return self._start(tree, fields, variables)
 
-    def ended(self, wfid: str, within: float = 30) -> Process:
+    def ended(self, wfid: str, within: float = 120) -> Process:
         """The process when it is over, or stays where it is with an error. Raises TimeoutError: it hangs."""
         end = time.monotonic() + within
         with self._news:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A farm without an engine, as its users have it: a vhost of the broker, homes as machines, and `img` in them."""
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ __all__ = ["Farm", "Running", "until"]
 _vhosts = itertools.count(1)
 
 
-def until(what: str, true: Callable[[], Any], within: float = 30) -> Any:
+def until(what: str, true: Callable[[], Any], within: float = 120) -> Any:
     """Wait until something is true, and return that."""
     end = time.monotonic() + within
     while not (found := true()):
@@ -55,7 +56,7 @@ class Running:
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    def ended(self, within: float = 30) -> int:
+    def ended(self, within: float = 120) -> int:
         """The exit code."""
         return self.process.wait(within)
 
@@ -98,6 +99,11 @@ class Farm:
         try:
             made.wait_for("taking workitems")
             yield made
+        except BaseException:
+            # pytest shows it with the failure.
+            for path in (made.said, *home.spool.glob("jobs/*/build*")):
+                print(f"--- {path}", path.read_text(errors="replace"), sep="\n")
+            raise
         finally:
             if made.process.poll() is None:
                 made.signal(signal.SIGTERM)
@@ -126,7 +132,7 @@ class Farm:
         found: dict[str, Any] = json.loads((self.home.spool / "jobs" / image_id / "job.json").read_bytes())
         return found
 
-    def until(self, image_id: str, *statuses: str, within: float = 30) -> dict[str, Any]:
+    def until(self, image_id: str, *statuses: str, within: float = 120) -> dict[str, Any]:
         """Wait until the record has one of the states."""
         until(f"{image_id} {statuses}", lambda: self.job(image_id)["status"] in statuses, within)
         return self.job(image_id)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A participant's process: its configuration in a directory, `skynet_exo` as a child, its log."""
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class Hosted:
     def log(self) -> str:
         return self._log.read_text()
 
-    def wait_for(self, text: str, within: float = 15) -> None:
+    def wait_for(self, text: str, within: float = 60) -> None:
         """Wait until the log has the text."""
         end = time.monotonic() + within
         while text not in self.log:
@@ -81,7 +82,7 @@ class Hosted:
         assert self.process
         self.process.send_signal(number)
 
-    def ended(self, within: float = 15) -> int:
+    def ended(self, within: float = 60) -> int:
         """The exit status."""
         assert self.process
         return self.process.wait(within)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Builds with a tool that takes as long as a test wants, in real sandboxes."""
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def kickstart(seconds: float = 0, *lines: str) -> str:
     return "\n".join((f"# seconds: {seconds}", *lines, "part / --size=10", "%packages", "hello", "%end", ""))
 
 
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     """Wait until it is so, for at most so long."""
     end = time.monotonic() + seconds
     while not condition():
