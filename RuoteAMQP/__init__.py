@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What travels between a workflow engine and its participants; usable without the rest of Imager.
 
 `Participant` and `Launcher` need pika, which is imported when one of them is first asked for.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """How a broker is reached: address, login and TLS; one confirmed publish; the pauses between attempts.
 
 A password is in no `repr`, error or log line. What is published is persistent and mandatory, and either the broker

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The control exchange: what everybody may say to all participants at once, and what they answer.
 
 A message is a JSON object with an `action`; every participant that listens hears it, and answers where it has

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a participant has promised: deliveries that it accepted, messages that it has still to send.
 
 On disk below one directory, a file each, for people to look at with `ls` and `jq`:

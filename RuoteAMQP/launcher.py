@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Launch items: start a process, register a participant with the engine.
 
 When `launch` returns, the broker has confirmed the item and keeps it on disk.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Small durable facts that the broker keeps for all participants: who has taken a step, which image is cancelled.
 
 A fact is an empty queue that goes away by itself. Declaring a queue is atomic, and declaring it again with other

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a participant has still to send: letters, which its journal has, and lossy messages, which nobody keeps.
 
 Letters leave in the order in which they were given, persistent, and again until the broker has confirmed them. A

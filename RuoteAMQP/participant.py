@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A participant: takes workitems from its queue, works, answers the engine.
 
 What always holds:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Attribute access to nested dictionaries, and the identity of a step."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """JSON as it travels: what is read and written again is the same, or it is refused with a ValueError.
 
 Numbers that a float cannot hold exactly become Decimal; NaN and Infinity are no JSON. Lone surrogates survive (as

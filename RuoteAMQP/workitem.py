@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A workitem: the JSON that walks through a process, and comfortable access to its fields.
 
 Whatever a workitem holds that nobody here knows of is kept as it came: order of keys, unusual Unicode, and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Hosts a participant: one file with a class `ParticipantHandler`, one process, one queue.
 
 Usable without the rest of Imager. The names are those that participants of the field import.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The command `skynet`: register and unregister participants, launch processes, look at queues."""
 
 from __future__ import annotations

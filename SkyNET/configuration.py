@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Reads what configures a participant, in this order, the last one wins:
 
 `skynet.conf`, every `*.conf` of its `include_dir` in alphabetic order, the participant's own file, `NAME.conf`.

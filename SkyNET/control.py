@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a handler is told apart from workitems: that it starts, stops or dies, and that a step is cancelled."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The process around one handler: loads it, starts it, gives it workitems, ends it.
 
 What always holds: the handler hears `start` before its first workitem, `stop` when the end begins and `die` before

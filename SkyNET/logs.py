@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Log lines of a participant: each says which process and which image it is about, where there is one."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Tells systemd, where it listens, how the service is: sd_notify(3)'s datagrams, without its library.
 
 Every call is silent and harmless where nobody listens.

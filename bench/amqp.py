@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a participant's promises cost: messages a second and latency, against bare pika, side by side in one run.
 
     python bench/amqp.py [--workers 1,4,16] [--rounds N] [--messages N] [--at DIRECTORY] [--json]

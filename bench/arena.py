@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Runs one contender of a benchmark as root of a mount and PID namespace of its own, in a fresh tmpfs.
 
     run(Order(…)) -> Run      from outside; as an ordinary user it takes a user namespace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The reference: the least that loses nothing. Takes from a queue with bare pika, keeps, answers, forgets.
 
     python bench/bare_consumer.py ADDRESS QUEUE ANSWERS DIRECTORY

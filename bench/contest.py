@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Contenders side by side in one run: interleaved rounds, medians, ratios against named references."""
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the built-in creator takes, against the least that is needed and against doing it by hand, in one run.
 
     python bench/creator.py [--rounds N] [--full] [--json]

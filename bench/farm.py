@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a farm adds to its builds: jobs of a tool that does nothing, through a broker and workers, side by side in one
 run with the same builds started by a pool.
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a participant costs that has nothing to do: memory, and time from its start until it takes workitems.
 
     python bench/idle.py [--rounds N] [--at DIRECTORY] [--json]

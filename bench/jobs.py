@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """How long `img jobs` takes to its first row, against Python's own start, side by side in one run.
 
     python bench/jobs.py [--jobs 100000] [--at DIRECTORY] [--json]

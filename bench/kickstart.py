@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What kickstarts cost, against pykickstart on the same files, side by side in one run.
 
     python bench/kickstart.py [--corpus DIRECTORY] [--files N] [--json]

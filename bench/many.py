@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Repositories of many small packages, each made once by one rpmbuild and kept in build/bench.
 
 A package has 12 files in directories of its own, 100 kB that compress to a third, and needs an earlier package;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The status site: made whole, and after one change, against the bare cost of reading and writing as much.
 
     .venv/bin/python bench/report.py [--jobs 1000,10000] [--json]

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The parts of a farm of a thousand workers, each measured alone; docs/performance.md has the arithmetic.
 
     python bench/scale.py [--connections N] [--messages N] [--at DIRECTORY] [--json]

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the spool costs, against the bare calls that nobody can do without, side by side in one run.
 
     python bench/spool.py [--full] [--at DIRECTORY] [--json]

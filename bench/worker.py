@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What record, sandbox, log, sampling and delivery add to the bare tool, side by side in one run.
 
     python bench/worker.py [--rounds N] [--lines N] [--megabytes N] [--at DIRECTORY] [--json]

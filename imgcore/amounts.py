@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Numbers and times as people read them: bytes, durations, moments. A leaf: standard library only."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Replace a file so that a reader, and whoever comes after a crash, sees the old or the new one.
 
 Always: write to a temporary name in the same directory, flush and fsync it, rename it over the old one, fsync

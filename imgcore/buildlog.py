@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A job's log: each line with its time, on the disk as soon as it is said, bounded, without credentials.
 
 Terminal escapes and the like are kept as they came: who shows a log makes it safe (imgcore.buildlog.printable).

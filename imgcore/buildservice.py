@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A build service (OBS): which repositories a project has, and where they are published.
 
 The list of a project's repositories is asked for at the service's API; a repository that is named needs no

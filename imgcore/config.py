@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The configuration: read once from ini files, typed, every mistake named with its file, line and option.
 
 `/etc/imager/imager.conf`, then `~/.config/imager/imager.conf`, then the file that $IMAGER_CONFIG names, then

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What stands behind a configuration: are its directories there, and its secrets closed to others?
 
 Looks only; who looks is who runs it, so what a service may do is asked as its user.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """User and password in URLs, and values that are secrets by their name, which nothing may show. A leaf."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a participant reads and writes, declared once: its documentation is made from it, and tests hold it to it.
 
 A name is a dotted path in a workitem's fields (`image.name`); a parameter is an attribute of the step. A leaf.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a job delivers: files that are nameless until all of them are there, then put in place at once.
 
     base_dir/PREFIX/IMAGE_ID/NAME        appears by one rename, complete

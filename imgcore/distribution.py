@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The command that installs packages here: apt, dnf or zypper, and what the distribution calls them. A leaf."""
 
 from __future__ import annotations

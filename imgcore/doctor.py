@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What this machine can build, and what it lacks for the rest.
 
 Looks at programs and the kernel, changes nothing. Packages have Debian's names here; `distribution` knows the others.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The few kinds of error that reach a person, each with what to do about it and an exit code.
 
 A leaf: standard library only, so that every station (also the one that runs as root) can raise them.

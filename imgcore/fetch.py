@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Something fetched by HTTP within a time and a size, however slowly or much the other side sends. A leaf."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Ini files: read as a whole or not at all, and the line that each section and option stands in. A leaf."""
 
 from __future__ import annotations

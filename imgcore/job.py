@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The record of a job: its fields, its states, and its form as JSON. Knows no files.
 
 A `Job` is frozen; `from_json` and `amend` (by which every record is read and written) check each value they

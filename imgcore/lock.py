@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A file lock that dies with its holder: `flock` on a file of its own.
 
 The file stays when the lock goes; only the kernel knows who holds it. A leaf: standard library only.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """One validator for every field that comes from outside: names become paths, arguments and pages.
 
 Each takes whatever a message held, returns it as clean text, or raises InputError that names the field, shows

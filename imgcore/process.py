@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Processes that a record names: whether one is here and alive, its end, and how to end it.
 
 A number alone names another process later: the machine's boot and the time of the start tell them apart.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """How work says how far it is: an observer that is handed in.
 
 The terminal's bar, the job record, the log and the page are observers; the work does not know which.

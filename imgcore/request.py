@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What somebody asks for: the fields of a message or a command line, validated once.
 
 The field names are those that workitems have under `fields.image`. Whatever passed here can become a path,

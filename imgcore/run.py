@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The one place that runs commands inside a build.
 
 Arguments are a list and never pass through a shell, the environment is given, standard input is closed,

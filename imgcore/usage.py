@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a build uses over time, in a bounded number of samples however long it takes. A leaf.
 
 A sample has the time since the start, the processor time until then, and the most memory and disk since the sample

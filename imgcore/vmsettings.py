@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What can be set about virtual machines. A leaf."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`python -m participants`: what each participant reads and writes, as the tables that the documentation has."""
 
 from __future__ import annotations

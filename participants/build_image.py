@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """build_image: builds the image that a workitem describes, and answers when it is there or known not to come.
 
 Hosted by SkyNET each build runs in a process of its own, which goes on when the host ends: the same step, given

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """build_ks: validates a kickstart and adds to it what the process asks for.
 
 Everything that is wrong comes as one error, whose first line is the summary, and in `msg`; `result` is False then.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """request_image: records a job for an image that somebody wants, or finds one that does.
 
 The same step, given again, gets the same job. A request with the id of a job that has ended is another attempt at it.

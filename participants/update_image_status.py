@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """update_image_status: records how far a job is, as others tell it.
 
 A message that is late, repeated or refused by the table of states changes nothing that is final and says so; the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves conf/processes: text and tree are the same, and each goes the way that it explains.
 
 The steps are answered here as participants would; that they really do is proved in tests/e2e/test_boss.py.

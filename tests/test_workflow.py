@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves tests/support/workflow.py: it goes where ruote 2.3.1 was seen to go with the same text and answers."""
 
 from __future__ import annotations

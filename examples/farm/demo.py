@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A farm on this machine: a broker, four workers with directories of their own, twelve images.
 
 One worker is killed in the middle, with what it builds, and started again; all images are there in the end. Then, or

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A RabbitMQ node of one's own, without systemd and beside the machine's: on loopback, with its own data and epmd.
 
 It is for trying things out and for tests.

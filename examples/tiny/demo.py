@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Build the example as fs, loop and raw, and say where images, logs and the status page are.
 
 `make demo` runs this after setting up. It uses `img` as a person would; everything goes to build/demo.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The process of one build: it takes the job of the id that is given, builds it, and is gone.
 
 `imgcore.builds` starts it and gives it, on standard input, what is no business of the process list; it says so on

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Builds in processes of their own, which outlive who started them: started, waited for, begun again when they die.
 
 The record is the only memory: whoever sees to a job reads from it whether to start, to wait, to mend or only to

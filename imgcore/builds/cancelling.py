@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Ending a job that waits or builds, because somebody wants that: first the record says so, then the process hears.
 
 A build that finds its record CANCELLED ends its sandbox at once, and by force where that takes too long

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What this machine has room for: how many builds at once, and whether another can begin now."""
 
 from __future__ import annotations

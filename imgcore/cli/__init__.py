@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The command `img`: one file a command, and what all of them share.
 
 Exit codes: 0 done, 1 it failed, 2 wrong use or bad input, 130 cancelled. Data goes to standard output, all

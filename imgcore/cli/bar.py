@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The bar that a terminal gets: one line for the phase that runs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img build`: one kickstart, one image, here and now, by the participants' own handlers."""
 
 from __future__ import annotations

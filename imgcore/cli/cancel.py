@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img cancel`: a job that waits is never built, one that is built ends, wherever that is."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img completion`: what a shell needs to complete `img`, and the words that it completes from the spool.
 
 Completing never complains: without a spool, or with a damaged one, there is nothing to complete.

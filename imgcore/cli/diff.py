@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img diff`: what differs between two jobs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img doctor`: what this machine can build, and what to install for the rest."""
 
 from __future__ import annotations

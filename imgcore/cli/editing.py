@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A text in the user's editor, kept where it can be found until it is no longer needed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img export`: a job as one file."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the commands that talk to a farm share: which broker, a connection to it, how a job is put into its queue.
 
 A job travels as a workitem without an engine: its step is made of the job's id, so that the same job sent twice is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img files`: what a job delivered."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img find`: the jobs in which a text occurs."""
 
 from __future__ import annotations

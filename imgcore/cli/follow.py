@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Jobs that others build, followed in the spool until the last one has ended."""
 
 from __future__ import annotations

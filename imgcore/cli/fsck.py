@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img fsck`: what is wrong with the spool, and with --repair, less of it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img gc`: remove jobs that nobody needs any more, with their files."""
 
 from __future__ import annotations

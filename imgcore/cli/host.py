@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A participant in the foreground of a terminal or a unit, without a configuration file of its own.
 
 SIGTERM ends the process within `stop_timeout`; builds under way go on, and are found again at the next start. Ctrl-C

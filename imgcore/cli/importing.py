@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img import`: a job that was exported, recorded in this spool."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img jobs`: the jobs of the spool, the newest first."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img keeper`: writes into this machine's spool what the workers of a farm tell of its jobs."""
 
 from __future__ import annotations

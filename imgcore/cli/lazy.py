@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Groups of commands that are imported when they are used: one file a command, whose `command` it is.
 
 Each package of an installation brings some of the code, so a command may lack what it needs; it is listed all the

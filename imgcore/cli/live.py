@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Text that is shown anew again and again, on the whole terminal, until Ctrl-C."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img log`: what a build said, also while it says it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img man`: manual pages, from the same definitions as `--help`. The format is man(7)'s."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Marks that people put on jobs, and what the history says of it."""
 
 from __future__ import annotations

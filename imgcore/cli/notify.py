@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img notify`: delivers what is to be told of jobs that have ended."""
 
 from __future__ import annotations

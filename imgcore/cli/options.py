@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Options that several commands have, and the types of their values.
 
 A value that is there but empty is refused: it comes from a variable that a script forgot to set.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img pin`: a job that is to stay."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img queue`: what waits for a worker, and what runs where."""
 
 from __future__ import annotations

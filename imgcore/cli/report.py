@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img report`: the status pages, made from the spool."""
 
 from __future__ import annotations

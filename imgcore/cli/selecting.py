@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The options by which commands are told which jobs are meant, and naming one."""
 
 from __future__ import annotations

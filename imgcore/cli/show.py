@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img show`: everything about one job."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A job in few words, for the commands that list jobs: what can stand in each column of their tables."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img stats`: how builds end, how long they take, why they fail."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img submit`: jobs for the workers of a farm."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Rows of text as the commands print them: aligned, the first ones at once, colours on a terminal only.
 
 Whatever a record holds, nothing in a cell can move the cursor or begin another line.

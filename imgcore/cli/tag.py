@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img tag`: words to find a job by, put on it or taken from it."""
 
 from __future__ import annotations

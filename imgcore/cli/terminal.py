@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """How a build shows itself: a bar on a terminal, plain lines elsewhere, nothing when JSON is wanted."""
 
 from __future__ import annotations

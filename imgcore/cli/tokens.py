@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The values of a kickstart's tokens that a file beside it keeps, for what the command line does not say.
 
 image.ks.tokens     a line a token, NAME:VALUE; empty lines and those that begin with # are for people

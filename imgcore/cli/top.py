@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img top`: what is built now, what waits, what ended last; anew every second."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img unpin`: a job that need not stay any more."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img worker`: builds the jobs of a farm's queue; and what a running one is told."""
 
 from __future__ import annotations

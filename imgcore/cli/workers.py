@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img workers`: who builds, and what."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The built-in image maker: packages, system, scripts, file systems, disks, boot loader, pack.
 
 Runs inside a sandbox as a process of its own (`python3 -I …/imgcore/creator`), knows only a `Plan` and the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Copies what %attachment names out of the finished root tree.
 
 An attachment is a path glob in the image, or the name of an installed package, all of whose files are meant.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What every step of one build shares: the plan, the places, and how to tell a person something.
 
 Steps get a `Build` and nothing global. Errors that come from a kickstart item are made by `Build.error`, so that

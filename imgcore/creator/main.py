@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The creator as a program: reads plan.json, makes the image, and tells how it goes on standard output.
 
     main()            inside the sandbox, with the places of plan.Workplace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Debian's dnf and rpm as libraries, imported when they are first needed.
 
 They belong to /usr/bin/python3 and have no types, and importing them costs a tenth of a second: everything

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What to build, decided: the border between the kickstart and the creator.
 
 A `Plan` is plain frozen data that goes through JSON unchanged (`to_json`, `from_json`). Whatever made it has

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Paths inside a root tree that is not the running system's root.
 
 A symbolic link in the tree is followed as the image's own kernel will follow it: from the tree's root, never

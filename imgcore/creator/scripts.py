@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Runs the kickstart's scripts: %pre, %post (inside the image's root or beside it), %pack.
 
 A script inside the root sees the image as / and nothing of the builder but its environment; a script outside

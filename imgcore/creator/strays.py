@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Ends processes that scripts and scriptlets leave running: a daemon must not write on while the image is made.
 
 `adopt` makes orphans children of this process instead of the sandbox's first one, so that `end` finds them.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What of the builder must not be in the image, and what would make two builds differ.
 
 `lend_resolver` lets scriptlets and scripts resolve names as the builder does and takes that back; `forget_identity`

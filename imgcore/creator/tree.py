@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Files of the image's root tree, reached as the image itself would reach them.
 
 A link in the tree, absolute or with `..`, leads into the tree and never out of it: what packages and scripts put

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which executor a configuration means: the named one, or for `auto` the first that this machine lets us use."""
 
 from __future__ import annotations

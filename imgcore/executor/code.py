@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Imager's own code as the sandbox gets it: files to be written, compiled already.
 
 The sandbox's users can read nothing of ours, and what they write there is gone after each job: without this each

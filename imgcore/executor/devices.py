@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Loop devices, and what device-mapper stacked on them, that a tool with root's rights left behind.
 
 They belong to the kernel, not to a process, so no namespace ends them. Ours are known by what they are made of:

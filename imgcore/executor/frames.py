@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a sandbox and its worker say to each other.
 
 The worker sends the job's input files, once: a length, and that many bytes of JSON (name to base64). The

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The directories that a job sees: the machine read-only, and fresh ones to work in.
 
 Called in a mount namespace that nobody else is in. All scratch is one file system of limited size

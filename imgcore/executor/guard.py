@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the sudo door lets through: directories inside the roots that root's own configuration names.
 
     /etc/imager/sandbox.conf        owned by root, writable by nobody else, and so are the directories above it

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Who the sandbox's users are on this machine: never root, whoever starts it.
 
     root started it       ids 0… of the sandbox are a range of this machine that nobody has

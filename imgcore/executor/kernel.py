@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The few calls to the Linux kernel that Python 3.11 has no name for. A leaf: standard library only.
 
 Each raises OSError as the call itself would. References: the manual pages unshare(2), mount(2),

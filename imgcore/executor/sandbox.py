@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The sandbox: namespaces, limits and one tool in them; the file that root runs when a build needs root.
 
     worker → sandbox (waits) → first process of a PID namespace → the tool and whatever it starts

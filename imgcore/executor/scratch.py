@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a job's scratch is made of: memory, or a file without a name on a loop device that clears itself.
 
 Either is a file system of limited size that has no name outside of the job's mount namespace; the kernel

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A job as one file, to be looked at and built again elsewhere: a tar archive (ustar, gzip) of
 
     ID/job.json  ID/kickstart.ks  [ID/workitem.json]  [ID/events.jsonl]  [ID/build.log]

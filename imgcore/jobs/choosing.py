@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """How people name a job: its id, the beginning of it that no other has, or `NAME@latest`, `@good`, `@failed`.
 
 An id that is there always means itself, also where it is the beginning of others or looks like the rest.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What can be wrong with a spool: find it, name it, mend what can be mended.
 
 `check` changes nothing and takes only locks that it holds for a moment, so it can run beside everything else.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Making room: which ended jobs can go, and removing a job with what it published.
 
 Never goes: what is pinned, waits or is built, the last good image of a kind (prefix, name, architecture and type),

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Where the log of a job is: beside its record, or with the files that it published."""
 
 from __future__ import annotations

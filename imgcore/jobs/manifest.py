@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The packages of an image, from the manifest that its job published.
 
 The file is `NAME.manifest.json` in the job's directory. It is somebody's output: what does not have its form is

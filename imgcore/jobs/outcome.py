@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What came of jobs, in figures: how long one was built, what it delivered, how often they succeed. A leaf."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Where a text occurs in a job: in its record, the kickstart that it was requested with, its packages, its log."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which jobs are meant: by state, by what was asked for, by words in them, by age. Reads the newest first."""
 
 from __future__ import annotations

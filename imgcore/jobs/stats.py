@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What many jobs have in common: how many ended how, how long that took, why they failed. Of any listing of jobs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What one spool tells another of a job: the fields of its record that a message carries, and taking them from one.
 
 Everything taken is checked as if it came from anywhere, a field at a time: one that is wrong is left out and named,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Kickstarts: read, changed without loss, and turned into a plan for the built-in creator.
 
 `read` tells all mistakes at once, each with its line; `change` adds, replaces and takes out without touching the

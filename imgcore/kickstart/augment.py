@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What is asked for is put into a kickstart's text, taken out or replaced; everything else stays byte for byte.
 
 What is there already is not added again, what is gone is not taken out again: the same changes twice are as once.

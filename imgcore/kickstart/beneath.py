@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Files of a directory that cannot be left: not by `..`, not through links, not by a link put there meanwhile.
 
 Whoever asks has followed the links and seen that the real path is below the directory. The file is then opened step

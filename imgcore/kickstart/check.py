@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Values of a kickstart that go into files of the image, each checked once for what it may be made of.
 
 A value that does not fit is a mistake with the option's name; the creator checks nothing again.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Two kickstarts compared by what they mean: order, spelling, comments and where a thing stands do not matter.
 
 Commands are the same where they speak of the same thing (`part /`) and say the same of it; of packages it counts what

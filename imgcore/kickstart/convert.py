@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A kickstart is moved to another dialect: its text stays, but for what that dialect writes in another way or lacks.
 
 What has another name there gets it; an option that is not there is taken out, a command or section that is not there

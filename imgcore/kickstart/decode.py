@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Bytes to text: UTF-8 with or without a byte order mark, otherwise Latin-1; bounded, and never binary junk."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a kickstart will build, for people: as JSON values, as a table, and its disks as a picture in text."""
 
 from __future__ import annotations

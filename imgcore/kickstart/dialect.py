@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a command line of a kickstart says, read by pykickstart's commands with mic's dialect on top.
 
 A command is read as the newest pykickstart has it or, where that does not take it, as an older version of

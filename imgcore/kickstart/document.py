@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The lines of a kickstart and what each of them is, before anybody asks what it says.
 
 The first pass over the text, for reading and for changing it: it loses nothing (a line keeps its line end)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Lines of a text with some put in, replaced or taken out; what is not touched stays byte for byte.
 
 A line that is put in gets the line end of the one before it. What changed can be shown as a unified diff, made of

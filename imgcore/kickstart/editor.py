@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The lines of a kickstart, what is in them, and where more goes: where a person would put it.
 
 A repository goes behind the last one, a package behind the last package, in the indentation, quotes and line ends

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A kickstart is looked at from all sides: everything that is wrong with it, or will not be as it was asked for.
 
 What is found is said once, with its grade, its place, the text of the line and, where it is known, the column. What

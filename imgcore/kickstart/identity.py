@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a command line speaks of: two lines about the same thing (`part /` twice) have the same identity.
 
 Of a command that can stand only once, all lines have the same; of one that is a list of things without a name, each

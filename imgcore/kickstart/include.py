@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`%include` and `%ksappend`: the lines of another file in the place of one.
 
 Only relative names, and only files inside the root (also through symbolic links); never a URL. Depth, number

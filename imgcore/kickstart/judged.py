@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the built-in creator does with each command: carried out, of no meaning, or refused, each by name.
 
 This is the one table of it. A command that is in no list is refused, and so is an option that `CARRIED` does

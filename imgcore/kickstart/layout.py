@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Partitions and the boot loader: what the disk of an image is to look like."""
 
 from __future__ import annotations

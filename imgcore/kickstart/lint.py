@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What is worth a second look in a kickstart that can be read: secrets in plain text, things said twice, sizes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What is wrong with a kickstart, and where: gathered, so that a person hears of everything at once.
 
 A mistake has the file and line it is in and, where one is near, the word that was meant. `Notes` gathers

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A kickstart as it was read: frozen data with the place of everything, before anybody decides what to build."""
 
 from __future__ import annotations

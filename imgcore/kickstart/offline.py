@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Makes pykickstart importable without the HTTP client that it would load kickstarts from the network with.
 
 Nothing here reads a kickstart from a URL, and that client takes longer to load than all the rest. It is left out

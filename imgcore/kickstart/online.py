@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Whether the repositories of a kickstart are there and have its packages, by their own metadata.
 
 Asked are only http and https URLs, and only for what a repository is made of; time and size are bounded. Groups,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The extra options of a job (`extra_opts`) as the built-in creator takes them: mic's, where they make sense."""
 
 from __future__ import annotations

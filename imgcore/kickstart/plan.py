@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A kickstart becomes a `Plan` for the built-in creator: everything is carried out, or refused by name and line.
 
 What has no meaning for an image (an installer's screens, a reboot) is told as a warning. All mistakes come in

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A kickstart is read: from bytes to a `Kickstart`, or to one InputError that tells every mistake.
 
 Nothing in the kickstart is executed, nothing outside the root is opened, and time and memory are bounded

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A kickstart without its secrets, for the copy that is published beside an image.
 
 Masked are user and password in URLs (everywhere, also in scripts), passwords and keys that options of any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Whether the shell scripts of a kickstart parse, by the shell itself (`bash -n`), which executes nothing of them.
 
 Nothing of the environment reaches the shell, and its time and memory are bounded.

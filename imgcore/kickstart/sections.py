@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a section's header and lines say: package lists, attachments, scripts.
 
 Each function takes what `document` found and notes its mistakes; a section that has one is left out.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Repositories and packages: what is installed, and from where."""
 
 from __future__ import annotations

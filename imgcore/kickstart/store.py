@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The store: a directory of kickstarts that processes name instead of sending them, and that cannot be left."""
 
 from __future__ import annotations

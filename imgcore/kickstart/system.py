@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the commands of a kickstart tell the installed system about itself: language, users, services, network …"""
 
 from __future__ import annotations

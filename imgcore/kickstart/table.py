@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`python -m imgcore.kickstart.table [FILE]`: what becomes of every command, section and option.
 
 Made from what reads and judges: no row is written by hand. With FILE (docs/kickstart.md) it is put between its marks.

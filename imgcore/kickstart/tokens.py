@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`@TOKEN@`: replaced by its value everywhere in a kickstart, in the text, as mic does it.
 
 Values are one line. What is not known stays as it is; whoever needs a value there says so (`unresolved`).

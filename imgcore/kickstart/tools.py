@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What mic 1.x and mic2 do with each command, option and section: the table by which a kickstart is judged for them.
 
 They end well also when they did not do what was asked: a line that their parser does not take is printed and left

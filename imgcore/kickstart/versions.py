@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The dialects of kickstarts: mic's, and each version of Fedora and RHEL that pykickstart knows.
 
 `recognise` says which one a kickstart is written in: mic's if something in it is mic's alone, else the newest Fedora

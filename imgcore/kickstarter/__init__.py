@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Kickstarts from YAML, in both dialects of the field: Mer's and MeeGo's (docs/kickstarter.md).
 
 YAML and scripts are read inside of allowed directories, bounded for any input, and checked against the dialect's

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`python -m imgcore.kickstarter`: the table of docs/kickstarter.md, from the schemas."""
 
 from __future__ import annotations

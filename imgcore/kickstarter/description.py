@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the files of a description say, before sections are inherited: the border between YAML and its dialects."""
 
 from __future__ import annotations

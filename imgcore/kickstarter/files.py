@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The files beside the YAML: found and read inside of the allowed directories, never outside, also not through links.
 
 The first directory is the main file's (or one above it); others are only what a person names. Number and size of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """From YAML to kickstarts: the dialect is recognised, everything is read and checked, and each image is written.
 
 All mistakes of all files are told at once; there is a kickstart only where there is none. Each kickstart is read

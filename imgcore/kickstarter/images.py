@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A description's images: each with its repositories, scripts and partitions found, and a file name of its own."""
 
 from __future__ import annotations

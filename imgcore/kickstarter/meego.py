@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The dialect of MeeGo's and Tizen's kickstarter: `Default`, then a `Platform`, then the image.
 
 Each YAML file of ExternalConfigs is one image more. Repositories may be in a file of their own. A later value

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The dialect of Mer's, Nemo's and Sailfish's kickstarter: sections that any image or section may `Inherit`.
 
 All YAML files of all ExternalConfigs are one description. A later value replaces an earlier one; of lists, what

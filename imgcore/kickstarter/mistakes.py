@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What is wrong with YAML files, and where: gathered, so that a person hears of everything at once."""
 
 from __future__ import annotations

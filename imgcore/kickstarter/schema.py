@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The JSON Schemas of the dialects, and the check of a tree against one.
 
 The schemas are the law of what a file may say and ship as they are, for editors as well. What they use of JSON

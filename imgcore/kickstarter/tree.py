@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """YAML text to a tree of values, each with its place: what `yaml.safe_load` would read, bounded for any input.
 
 Nothing is constructed but text, lists and mappings: a scalar stays as it is written, with the kind that YAML gives

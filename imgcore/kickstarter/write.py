@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """An image becomes the text of a kickstart, and every line of it remembers the place in the YAML that it comes from.
 
 The text is the same each time: nothing of the machine, the time or the directory is in it. Values are quoted, so

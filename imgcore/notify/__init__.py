@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Telling others that a job has ended: by mail, webhook and hook, from an outbox in the spool.
 
     notices/ended/ID~SEQ              a transition into a final state, noted before the record has it (ended)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Delivering after `img build`, in a process that it leaves behind.
 
 It tries for some minutes, then leaves the rest to the next one, or to `img notify`.

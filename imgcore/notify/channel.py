@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a way to tell others is: a name, whom it tells of a job, and telling one of them."""
 
 from __future__ import annotations

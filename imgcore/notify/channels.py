@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The channels that are configured."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Delivers notices: what has ended becomes letters in the outbox, and each channel delivers its own.
 
 One process at a time a spool, and in it a thread a channel, so that one that hangs delays nobody but itself. Being

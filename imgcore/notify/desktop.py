@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A notification on the desktop of who waits for a build at a terminal, by notify-send where that is installed.
 
 Only then: what is built by a script, or where there is no display, tells nobody that way. Nobody waits for it.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """notices/ended/: transitions into a final state of which nobody was told yet, an empty file `ID~SEQ` each.
 
 Noted before the record has it, so that a crash can leave one too many (who delivers asks the record), never one too

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Executable hooks: each program in the directory gets the record as JSON on its standard input.
 
 As with run-parts(8) a name has letters, digits, `_` and `-` only. A hook has a time limit, an environment that is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Mail to those whom the job's request names, one each, so that none sees the others.
 
 By SMTP with TLS (verified) and, where there is a user, authentication, which is never sent in the clear. The text is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What is told of a job that has ended: its record as it is at that transition, without secrets."""
 
 from __future__ import annotations

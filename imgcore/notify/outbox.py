@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What waits to be delivered, and what was given up: a JSON file each, whose time is when it is tried next.
 
     notices/waiting/CHANNEL/ID~SEQ~WHOM    {"image_id", "seq", "channel", "whom", "attempts", "reason", "job"}

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What can be set about notices; conf/imager.conf explains each. A leaf."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The process around one hook: whatever the hook starts ends with it, and it ends when its time is over.
 
     supervise.py SECONDS SOCKET HOOK

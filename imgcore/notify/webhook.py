@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A webhook: the record as JSON by POST, signed as standardwebhooks.com has it, so that receivers find libraries.
 
 `webhook-id` is the same however often it is sent; `webhook-signature` is `v1,` and the base64 of HMAC-SHA256 over

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The spool as static HTML pages: an index, a page a job, one a name, the failures; and the same for programs.
 
 The pages need no server, no script and no request to anywhere: they open from file:// and from any web server

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The files that a job delivered: in which order they are shown, where they are, what to do with them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What differs between two jobs: their requests, their kickstarts line by line, their packages.
 
 Both sides are masked before they are compared, so a difference shows no secret.

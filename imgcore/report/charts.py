@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Pictures as numbers for SVG: a row of bars, one a build or one a week; an area over time."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Prove that a site that was kept up to date is the one that would be made anew."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The colours that a terminal would give a text, as classes for a style sheet.
 
 Of ECMA-48's SGR: eight colours (the 256 and the 16 million are brought to them), bold, underlined, and whether

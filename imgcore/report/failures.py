@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The page of failures: by cause, with what to do and how often of late; success by name, worker and executor."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The site for programs: JSON of all that is shown first and of each job, Atom, Prometheus' text format, badges.
 
 What a page would mask is masked here too. job.schema.json says what the JSON of a job has.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A job's history: the lines of its events.jsonl, newest last, damaged ones counted and not shown.
 
 Only the end of a long history is read; the record's own last event is shown also where a crash kept it out."""

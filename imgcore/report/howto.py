@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What to do with an artifact: the command that writes, boots, mounts or unpacks it.
 
 Commands are for a shell in the directory of the file; names are quoted for it. /dev/sdX is the reader's to name.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The index: which jobs run, wait, have ended, and how; a page a month (or day) for what is too old for the first."""
 
 from __future__ import annotations

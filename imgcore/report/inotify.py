@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which jobs of a spool change, as the kernel tells it (inotify(7)), or, where it gives no watches, that some have.
 
 Seven directories tell of jobs that come, go or are in another state, in a spool of any size; one more a job, of the

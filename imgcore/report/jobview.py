@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """One job as its page shows it: everything decided and worded here, nothing computed in the template.
 
 The job's own text goes through unchanged; the engine makes it visible and escapes it (imgcore.report.render).

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A kickstart as numbered lines for a page, with its passwords masked and its parts told apart.
 
 Pages are often readable by more people than the spool is. What is masked: rootpw's and --password's values,

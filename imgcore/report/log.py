@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The end of a build log as numbered lines, and the line in it that explains a failure.
 
 The cost is bounded whatever the log's size: only its last half MiB is looked at, and its lines are counted only

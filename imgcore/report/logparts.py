@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A log that is longer than what the page of its job shows, as pages of a thousand lines.
 
 Up to 2 MiB the whole of it, beyond that its first half MiB and its last 1.5 MiB, so that a log of any size costs

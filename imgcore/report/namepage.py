@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Everything of one name: how its builds went, the last good and the last bad one, what changed in between."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a job has to do with others: the attempts at the same thing, and the last good image of its kind before it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The template engine: everything that comes from outside is made visible, then escaped, with no exception.
 
 `finalize` sees each value before it is escaped; a template marks nothing as safe. The fingerprint of code and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What one job contributes to pages that show many: its line, kept instead of the record.
 
 A row keeps what lines, charts and counts need and forgets the rest, so that it is read much faster than the record.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The state of the service as the spool shows it: what waits, what went well and wrong last, how full the disk is."""
 
 from __future__ import annotations

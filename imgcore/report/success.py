@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """How often builds succeed and how long they take: of some jobs, and of jobs grouped by something."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Text from outside made fit to be shown: visible, bounded, without secrets; numbers and times for people.
 
 What comes from a message, a kickstart or a log may hold control characters, text that reorders what stands

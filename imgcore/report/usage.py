@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a build used over time, as pictures: processors, memory, disk."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """When a waiting job will start and how long a running one will still take, by what such jobs took before.
 
 How many build at a time is taken from how many do: the spool does not know the workers. Nothing is expected of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Keep the site fresh: look at what the kernel tells of, at what runs, and now and then at everything.
 
 What the kernel does not tell (an older job's tag, a queue that ran over, a file system of another machine) the look

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The records of all jobs, as plain files: read, made, changed, claimed, found, checked."""
 
 from __future__ import annotations

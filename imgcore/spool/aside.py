@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """damaged/: where a job goes whose record nobody can read, with the reason, so that the rest goes on."""
 
 from __future__ import annotations

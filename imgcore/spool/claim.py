@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A job that this process builds: it holds the job's long lock, which dies with the process however that ends.
 
 Others can see that it is held (`Spool.alive`) and change the record meanwhile (cancel, tag); the claim reads it

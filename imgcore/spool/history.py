@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """events.jsonl: one line a transition (or a note: from a state to the same), only ever appended to.
 
 The record is replaced first and carries its last event, so a crash between record and line loses nothing: the

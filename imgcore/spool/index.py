@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which job is in which state, as empty files `index/STATE/TIME,ID`: derived from the records, never asked for truth.
 
 Always: the state that a job's record names has an entry for it. A crash can leave one too many (an entry is made

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which jobs have a value in a field, as empty files `by/HE/HASH,ID`: an index, never asked for truth.
 
 Made before the record that has the value; a crash, or a value that changed, leaves one too many. All of it can be

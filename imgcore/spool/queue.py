@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The jobs that wait, and taking the oldest: every job is taken by one process only, however many ask at once.
 
 The index says where to look, the record under its lock says what is true. A job whose record cannot be read is

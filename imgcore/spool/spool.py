@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The spool: where jobs are. One directory a job; everything else is derived from the records.
 
     jobs/ID/    job.json (the record), kickstart.ks, workitem.json, events.jsonl, build.log, lock, worker.lock

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What makes the image: `builtin`, `mic`, `mic2`, or a tool that the configuration describes.
 
 A tool turns an order into a command line and input files (`prepare`), and judges from what came

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The built-in tool: Imager's own creator. Its proof of success is result.json, which it writes last."""
 
 from __future__ import annotations

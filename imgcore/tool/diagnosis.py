@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Why a build failed, in one sentence, from how it ended and what its log says.
 
 A tool of our own tells its error as a line (`imgcore.errors.render`); for any other the last lines are

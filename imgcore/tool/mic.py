@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mic, and its forerunner mic2 (mic-image-creator): command lines, and the proof that each leaves.
 
 mic ends with 0 in many failures (unknown commands and image types, failing scripts). What proves an image is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the tests that use `img` share: one small repository, made once a session."""
 
 from __future__ import annotations

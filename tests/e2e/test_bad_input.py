@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Whatever is wrong with what a person gives: one line that says what, where and what to do; nothing changes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The example's raw images start in a virtual machine and are what their kickstarts say."""
 
 from __future__ import annotations

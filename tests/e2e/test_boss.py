@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The shipped processes with the four participants, on machines of their own: one keeps records, the other builds."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a person types, and what comes of it: commands, their output, their exit codes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The example's packages are made on the spot: small, real, the same each time, or with a remedy."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Builds that fail for a reason that a person can have: record, terminal, log and page name it, in a sentence."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`make farm-demo`: twelve images in spite of a killed worker, and nothing that runs afterwards, however it ends."""
 
 from __future__ import annotations

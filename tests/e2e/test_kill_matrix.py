@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The kill matrix: whatever fails wherever a job is on its way, it is built to the end once, and everybody is told.
 
 IMAGER_MATRIX_ROUNDS says how often all of it is done.

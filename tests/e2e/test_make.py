@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`make` tells what there is, and setting up ends with a remedy where it cannot go on."""
 
 from __future__ import annotations

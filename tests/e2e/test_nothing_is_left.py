@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A build that is cut off, in whatever phase and however, leaves nothing on the machine.
 
 IMAGER_KILL_ROUNDS says how many builds are killed at a random moment besides those in each phase.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Who is told of a build: mail, webhook and hooks after `img build`, whatever they do with it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Who builds makes no difference: an ordinary user, with or without a range of ids or by sudo, gets root's bytes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the README tells a person to type works as it stands there."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The same kickstart, packages and SOURCE_DATE_EPOCH give the same bytes, whenever, wherever and by whom built."""
 
 from __future__ import annotations

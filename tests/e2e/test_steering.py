@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What an operator does with the jobs of a spool: look, follow, find, mark, compare, carry away, clean up."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A process of the engine's where every participant is at the broker by TLS, with a certificate of its own."""
 
 from __future__ import annotations

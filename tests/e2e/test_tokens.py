@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A file beside a kickstart has the values of its tokens: imgcore/cli/tokens.py."""
 
 from __future__ import annotations

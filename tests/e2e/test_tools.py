@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The example is made by every tool there is: the built-in one, and a real mic where IMAGER_MIC names its command."""
 
 from __future__ import annotations

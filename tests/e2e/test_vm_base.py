@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Builds in virtual machines of base images: another system's root, tools and nothing else, thrown away each time."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A virtual machine whose build failed can be looked at, by whoever wants that, until it is forgotten."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The participant build_image builds in virtual machines where its machine's configuration says so."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """YAML that describes images, for who has no kickstart: generated, and built at once."""
 
 from __future__ import annotations

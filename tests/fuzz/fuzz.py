@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Feeds kickstarts and YAML that a coverage-guided fuzzer makes (atheris) to everything that reads or changes them.
 
     fuzz.py kickstart|yaml SECONDS [CORPUS]...

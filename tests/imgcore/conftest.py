@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Every record that a test of imgcore puts on disk is checked against the schema that ships."""
 
 import sys

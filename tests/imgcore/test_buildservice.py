@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/buildservice.py against a small web server."""
 
 from collections.abc import Iterator

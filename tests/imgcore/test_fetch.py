@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/fetch.py against servers that are slow, large or lead elsewhere."""
 
 import socket

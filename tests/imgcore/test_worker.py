@@ -1,9 +1,11 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/worker.py with an executor that plays what a test says."""
 
 import dataclasses
 import hashlib
 import json
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from imgcore.job import Job, Status
 from imgcore.progress import Progress
 from imgcore.request import parse
 from imgcore.spool import Spool
+from imgcore.vmsettings import VmSettings
 from imgcore.worker import Worker
 from tests.support.executors import Act, Played, says
 
@@ -44,12 +47,18 @@ class Bench:
         )
         self.spool = Spool(self.config.spool)
 
-    def build(self, act: Act, stop: threading.Event | None = None, **changes: Any) -> Job:
+    def build(
+        self,
+        act: Act,
+        stop: threading.Event | None = None,
+        end: Callable[[], object] = lambda: None,
+        **changes: Any,
+    ) -> Job:
         image = {"kickstart": KICKSTART, "name": "img", "arch": "x86_64", "image_type": "loop", **changes}
         request = parse(image)
         made = self.spool.create_unique("img", request.job("none"), kickstart=request.kickstart.encode())
         with self.spool.start(made.image_id) as claim:
-            self.executor = Played(act)
+            self.executor = Played(act, end=end)
             worker = Worker(self.config, self.executor)
             worker.build(claim, request, self.spool.log(made.image_id), stop=stop, observer=self)
         return self.spool.read(made.image_id)
@@ -81,6 +90,36 @@ def test_a_build_ends_with_an_image_its_log_its_manifest_and_its_kickstart(bench
     assert job.image_url == (place / "img.img").as_uri()
     assert job.package_count == 1
     assert "a warning of the creator" in job.warnings
+
+
+def test_the_image_is_delivered_while_the_sandbox_ends_and_the_job_is_done_when_it_has(bench: Bench) -> None:
+    seen: list[Status] = []
+
+    def end() -> None:
+        (job,) = bench.spool.jobs()
+        assert Path(job.directory, "img.img").exists()
+        seen.append(job.status)
+
+    assert bench.build(says([], FILES), end=end).status is Status.DONE
+    assert seen == [Status.BUILDING]
+
+
+def test_what_an_executor_keeps_of_a_failure_is_told_and_goes_when_the_job_is_built_again(bench: Bench) -> None:
+    bench.config = dataclasses.replace(bench.config, vm=VmSettings(keep_on_failure=True))
+
+    def act(task: Task, receiver: Receiver, stop: threading.Event) -> Outcome:
+        assert task.keep is not None
+        task.keep.mkdir()
+        return Outcome(1)
+
+    job = bench.build(act)
+    kept = bench.spool.directory(job.image_id) / "vm"
+    assert job.error_remedy.endswith(f"its machine is kept in {kept}: `img vm shell {job.image_id}`")
+    request = parse({"kickstart": KICKSTART, "name": "img", "arch": "x86_64", "image_type": "loop"})
+    bench.spool.retry(job.image_id, "me")
+    with bench.spool.start(job.image_id) as claim:
+        Worker(bench.config, Played(says([], FILES))).build(claim, request, bench.spool.log(job.image_id))
+    assert not kept.exists()
 
 
 def test_the_record_says_how_long_what_took_and_what_it_used(bench: Bench) -> None:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves docs/install.md against what is packaged: no package, unit, program or configuration that there is not."""
 
 from __future__ import annotations

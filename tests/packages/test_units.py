@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves what an administrator gets beside the code: units, supervisor's programs, users, rights, manual pages."""
 
 from __future__ import annotations

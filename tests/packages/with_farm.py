@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves the farm of docs/install.md: its commands, as they stand there, on machines with our packages alone.
 
 A machine is a root with a name of its own; all are in one network, which has nothing else. There is no systemd: what

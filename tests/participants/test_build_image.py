@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves participants/build_image.py: in this process an executor plays what a test says; hosted it is real."""
 
 import configparser

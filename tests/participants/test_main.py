@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves participants/__main__.py and what the participants declare."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves docs/participants.md: what it says of fields, options and files is what the code says."""
 
 import configparser

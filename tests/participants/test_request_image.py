@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves participants/request_image.py."""
 
 from pathlib import Path

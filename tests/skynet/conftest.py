@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The broker for the tests of this directory, and what a hosted participant changes in a process put back."""
 
 import logging

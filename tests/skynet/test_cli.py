@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves SkyNET/cli.py and RuoteAMQP/launcher.py: what is sent, to the byte, and what is said."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves SkyNET/exo.py as it is used: a process that hosts an old participant, a broker, and signals."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves SkyNET/configuration.py and what `skynet_exo` says when it cannot start."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A clean root that is booted: a machine with systemd as its first process, in QEMU without KVM.
 
 There is a root's shell on its serial line. It reaches the broker of the machine that runs the tests at 10.0.2.2, that

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The fixtures for tests that need a broker: one node a session, an engine a test, a queue name a test."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """An authority, a server's certificate for 127.0.0.1 and a client's: made by openssl, valid for a day."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A copy of the checkout as somebody else would get it: what git knows, and what it would take."""
 
 from __future__ import annotations

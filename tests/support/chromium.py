@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Debian's Chromium, and pictures of pages in it.
 
     .venv/bin/python -m tests.support.chromium docs/pictures

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """An environment whose PATH has this machine's commands, some of them missing or replaced."""
 
 from __future__ import annotations

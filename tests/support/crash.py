@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Kill a process at its n-th step on the disk: what is left is what a crash leaves.
 
 A step is a call that changes a file system or makes a change durable (write, fsync, rename, link, unlink, mkdir,

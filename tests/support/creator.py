@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Runs the creator as the sandbox does: a process of /usr/bin/python3 in its own mount and PID namespace.
 
 `Run.start` lays out a workplace in a temporary directory, mounts /proc, /sys and a minimal /dev into the root

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """YAML files that describe images, in a directory, and the kickstarts that are made of them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a disk is promised: records writes, syncs and renames, and tells where something could be lost.
 
 `watch` patches the calls of `os` for a block; `Watch.faults` names each file that got its place before its

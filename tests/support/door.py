@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A machine with the sudo door installed, for an ordinary user: this machine, with mounts that nobody else sees."""
 
 from __future__ import annotations

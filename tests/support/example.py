@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The example as a user has it: its packages in build/tiny, and its kickstarts built with `img`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A gate that processes of a test pass at named points: the test sees who was where, and can have one wait there.
 
 `arrive` is the processes' side; it uses the standard library only and passes without a word where no test listens.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Runs `SkyNET.exo` (`python -m tests.support.faults_host host CONF`) as it is, but past a gate, and so its builds.
 
 The environment says which gate, and as whom: FAULTS_GATE, FAULTS_WHO. The points are between two effects that a crash

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A stretch of wire to a broker that a test can cut."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A tool that is called like mic and makes a file at once, but passes the gate at its start, half and end.
 
 The kickstart says which gate, and as whom: `# gate: ADDRESS WHO`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a page holds, by the standard library's parser: elements, text, ids; and its links followed on disk."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Trees to make images of, plans that ask for them, and tools that look into what was made."""
 
 from __future__ import annotations

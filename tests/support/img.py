@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The command `img` as a person has it, in a home of its own: nothing of who runs the tests changes what it does.
 
 A `Home` has spool, images, cache and report where a new user's would be (`~/.local/share/imager`).

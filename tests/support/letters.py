@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Letters for tests, made of real records; files with a secret; hooks."""
 
 from __future__ import annotations

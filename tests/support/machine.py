@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a job could leave on the machine: taken before and after, and compared."""
 
 from __future__ import annotations

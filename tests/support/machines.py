@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Virtual machines for tests: real ones, whose tool is a few lines of shell that run as the machine's root."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A mail server on this machine, with or without TLS and a login, that keeps what it gets or refuses it."""
 
 from __future__ import annotations

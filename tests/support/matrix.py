@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Workers with a job each, every one at another point of its way when something fails: what is true afterwards.
 
 A worker is a machine: a spool, images, a journal and a host of `build_image` that passes a gate. A job is right if it

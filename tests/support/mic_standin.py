@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Behaves as mic 1.0.2 was observed to: command line, output, files, and its habit of ending with 0.
 
 The kickstart says how the run goes: a line `# fail: KIND` makes it fail in that way.

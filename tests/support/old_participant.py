@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 # A participant as the field has them: written for Python 2, changed only where Python 3 could not parse it.
 # It lies here to be loaded by the host, not to be liked.
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Runs a command where user namespaces work, also in a chroot: `python own_root.py COMMAND…`.
 
 The kernel gives a process in a chroot no user namespace, so there the tests would not see what most machines

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Reads the Ruby text of a process into its tree: what `Ruote.process_definition … do … end` of ours needs.
 
 Calls with attributes that are texts, numbers, true and false; blocks; comments. Everything else is a ValueError with

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The tests' RabbitMQ node: the example's, with TLS; nothing of it is left."""
 
 from __future__ import annotations

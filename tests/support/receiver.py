@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A web server on this machine that takes what is posted to it, keeps it, and answers as it is told to."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Job records for tests, and the JSON Schema that they must satisfy."""
 
 from __future__ import annotations

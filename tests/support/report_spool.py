@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A spool with a job in every state, for tests of the report: made through the spool itself, times fixed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Makes tiny RPMs and repositories of them with rpmbuild and createrepo_c, for tests that need real ones.
 
 A package is described by `Rpm`; `make_repository` builds all of them with one rpmbuild and fixed times, so that

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Sandboxes for tests: a real one, in which the built-in tool is replaced by a few lines of Python or shell."""
 
 from __future__ import annotations

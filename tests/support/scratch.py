@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A directory in memory, where there is such: for tests that would only wait for the disk."""
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Called like mic; makes an image after as many seconds as the kickstart says (`# seconds: N`)."""
 
 import pathlib

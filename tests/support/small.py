@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A system of a few hundred kilobytes, as packages in a repository, and kickstarts that ask for it."""
 
 from __future__ import annotations

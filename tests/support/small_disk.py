@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Run Python in a child that has a small tmpfs of its own, in a mount namespace of its own.
 
 Works as root and, where the kernel allows user namespaces, as a user. Nothing is left: the mount goes with the child.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A root tree in a temporary directory and a Build around it, for tests of what writes into the tree."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Starts a disk image in QEMU without KVM and talks with it over its serial line.
 
 A `VirtualMachine` is a `with`: whatever happens inside, QEMU is gone after it. The image is never written to.

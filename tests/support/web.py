@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A small web server for tests: a directory by HTTP, with ranges, a password, and interruptions on demand."""
 
 from __future__ import annotations

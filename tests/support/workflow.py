@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Runs a process' tree as ruote does, for the tests' engine: same ids, same fields, same places where it hangs.
 
 A process is a tree of expressions that are applied and that reply; what each does happens one after the other, in

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img config`: what is configured here, and whether it can be used; one file a subcommand."""
 
 from __future__ import annotations

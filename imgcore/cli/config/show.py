@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img config show`: what is in force, and where each of it was said."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img ks`: what can be done with a kickstart without building it; one file a subcommand."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img ks augment`: a kickstart with more, less or other things in it, and nothing else changed."""
 
 from __future__ import annotations

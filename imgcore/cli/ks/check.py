@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img ks check`: everything that is wrong with kickstarts, or will not be as it was asked for."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img ks convert`: a kickstart in another dialect."""
 
 from __future__ import annotations

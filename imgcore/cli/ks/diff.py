@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img ks diff`: what differs between two kickstarts by meaning."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What was found in kickstarts, written for who is to read it: a person or an editor, JSON, SARIF, GitHub."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img ks generate`: kickstarts from YAML in the dialects of Mer's and MeeGo's kickstarter."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Kickstarts as the subcommands are given them: a path or `-`, tokens, a directory for what they include."""
 
 from __future__ import annotations

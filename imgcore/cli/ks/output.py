@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Where a changed kickstart goes: standard output, a file, or the place of the old one."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img ks schema`: what YAML of a dialect may say, for editors and for other programs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img ks show`: what a kickstart will build."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img setup`: one machine, from nothing to its first image; `img setup broker` for many."""
 
 from __future__ import annotations

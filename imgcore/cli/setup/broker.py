@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img setup broker`: the vhost, user and rights at RabbitMQ that a farm or participants need, and no more."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The first image of a machine: which kickstart, what that takes, and where everything is when it is built."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """RabbitMQ's own command on the broker's machine: what there is, and what is to be there.
 
 A password goes over standard input, where no list of processes shows it.

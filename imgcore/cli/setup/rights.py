@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What each role may at the broker, and no more: docs/participants.md explains it. A leaf.
 
 Patterns are RabbitMQ's: regular expressions that names of queues and exchanges have to match.

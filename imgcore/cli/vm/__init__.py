@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img vm`: the virtual machines that builds get, and the base images of which they can be; one file a subcommand."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img vm check`: whether base images are whole, start, and what is in them."""
 
 from __future__ import annotations

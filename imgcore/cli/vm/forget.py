@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img vm forget`: a kept machine that nobody needs any more."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img vm import`: a disk image from elsewhere as a base image."""
 
 from __future__ import annotations

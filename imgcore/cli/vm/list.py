@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img vm list`: the base images that there are."""
 
 from __future__ import annotations

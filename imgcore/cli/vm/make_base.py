@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img vm make-base`: the root of another system, for machines of it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A base image from its recipe: made, looked at in a machine of it, and only then the one of its name."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img vm remove`: a base image that nobody needs any more."""
 
 from __future__ import annotations

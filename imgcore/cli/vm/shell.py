@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img vm shell`: a machine such as a job gets, to look at."""
 
 from __future__ import annotations

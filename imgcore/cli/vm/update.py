@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img vm update`: a base image made anew, of what it was made of."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """From a finished root tree to the files that a build delivers.
 
 `prepare` writes what the image must know of itself (fstab, mount points, the boot loader's menu) before scripts

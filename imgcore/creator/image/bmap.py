@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The block map of an image, in bmaptool's format 2.0: what to write to a device, and its digests.
 
 A block counts if the file has something else than zeros in it, or if a file system calls it used: a device

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which boot loader an image gets, and the menu it shows: /boot/grub/grub.cfg.
 
 GRUB for the BIOS (in the gap behind an MBR, or in a `biosboot` partition of a GPT), GRUB for UEFI on an EFI

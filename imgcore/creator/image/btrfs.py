@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A btrfs file system with a directory's content, by mkfs.btrfs.
 
 Not the same bytes every time: mkfs.btrfs numbers the files as the builder's own file system does, and takes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Compressed output whose bytes depend on the input alone, made by all processors at once.
 
 gz and bz2 are made here: the input is cut into pieces of fixed size, the pieces are compressed in threads

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What of the root tree goes into which file system, and how much room it takes.
 
 `shared_out` moves every mount point's content out of the tree for the length of a `with` (a rename each, no

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Partition tables: where each partition of a disk lies, and the MBR or GPT that says so.
 
 `lay_out` decides, `write` puts the table into the image file. Partitions keep the order of the `part` lines. With

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A boot loader's program in the EFI system partition's share of the tree, for the length of a `with`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """An ext2, ext3 or ext4 file system with a directory's content, the same bytes every time.
 
 mke2fs fills the file system without mounting it. What it takes from the machine is taken away from it: its

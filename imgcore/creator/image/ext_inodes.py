@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Set the time stamps of every inode in an ext2/3/4 image, and say which blocks are in use.
 
 Needed because a file system made from a directory carries the directory's ctimes, which nobody can choose.

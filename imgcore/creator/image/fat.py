@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A FAT file system with a directory's content, the same bytes every time, by dosfstools and mtools.
 
 Files go in by name, sorted, directories first. What FAT cannot hold (links, devices, names that differ only

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What one `part` line becomes: a file system filled with its share of the tree, swap, or nothing.
 
 `kind` decides what it is, `check` refuses by the kickstart's line what cannot be made, `make` makes it at its

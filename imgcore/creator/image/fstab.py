@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """/etc/fstab from the `part` lines.
 
 Lines of packages for other mount points (a tmpfs, say) stay; comments do not.

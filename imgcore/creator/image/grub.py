@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Put GRUB into an image file without mounting it: its core image, the MBR's code, UEFI's program.
 
 What grub-install does on a running system, done on plain files. Offsets are those of GRUB's own

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Where a sparse file has data, and moving that and nothing else."""
 
 from __future__ import annotations

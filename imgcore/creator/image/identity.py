@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The names that file systems, partitions and disks carry, derived from the plan alone.
 
 The same plan gives the same identifiers wherever and whenever it is built; another name, mount point or

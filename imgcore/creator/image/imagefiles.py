@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The image files of a loop or raw build: sizes, disks, what goes into which file, all at a time.
 
 A loop build has a file for each mount point, a raw build one for each disk, with a block map. Everything that

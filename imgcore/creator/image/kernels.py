@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which kernels a root tree holds, each with its initial RAM disk, the newest first."""
 
 from __future__ import annotations

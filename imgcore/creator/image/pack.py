@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Archives: a root tree, or image files, as a tar of the POSIX format, the same bytes every time.
 
 Entries are sorted by name, owners are numbers, times whole seconds and none later than the plan's. Hard links stay

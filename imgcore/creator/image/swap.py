@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """An empty swap area, as the kernel's `union swap_header` describes it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The outside commands that image making uses, run so that time, place and locale leave no trace.
 
 One call, `use`: it gives the command an environment of its own (UTC, C locale, the plan's time instead of

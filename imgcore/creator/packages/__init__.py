@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Puts the plan's packages into the root tree: repositories, choice, files, signatures, installation.
 
 Each step is a module of its own; here is their order, and what the image's manifest says of the result.

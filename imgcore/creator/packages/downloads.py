@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The packages' files: used in place where the repository is a directory, otherwise from the shared cache.
 
     cache/packages/sha256-DIGEST.rpm        complete and verified, put there by a rename

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The plan's repositories as dnf knows them, with what went wrong said in one sentence.
 
 Metadata lives in the cache that jobs share, under an identifier made of name and URL, and is looked after under

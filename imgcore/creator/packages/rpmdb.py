@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The image's package database: where it belongs, and that it does not tell when or where it was made.
 
 `normalise` sets the install time of every package to the plan's and writes the SQLite file anew in one piece,

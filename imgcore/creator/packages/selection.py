@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """From the %packages section to the list of packages to install.
 
 What is asked for by name must be there (unless --ignoremissing), what a group lists may be missing, what is

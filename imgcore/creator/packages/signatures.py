@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Signatures: every package of a repository that names a GPG key must be signed with that key.
 
 The keys go into a database of their own, one a repository, which is gone with the build: neither does a key of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Installs package files into the root tree with rpm as a library, in one transaction.
 
 rpm runs with settings of its own, not the builder's: the image's database path, no plug-ins of the machine,

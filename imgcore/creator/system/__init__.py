@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the kickstart says of the installed system: language, clock, accounts, services, network and so on.
 
 Everything is written into files of the image directly; the builder's own configuration is neither read nor

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """mic's `desktop` line and `xconfig --startxonboot`: which session, started how, for whom.
 
 /etc/sysconfig/desktop says which desktop and display manager; who is logged in without asking is told to

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The `firewall` line, for firewalld or for the older system-config-firewall (lokkit).
 
 firewalld: the public zone gets services and ports, the trusted zone the trusted interfaces, and the service is

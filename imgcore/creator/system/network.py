@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`network` lines: the host name, and each interface for whichever network service the image has.
 
 NetworkManager gets a keyfile, the network scripts an ifcfg file, systemd-networkd a .network file (and is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Enables and disables services without running anything of the image: systemd units, or init scripts.
 
 A unit is enabled as `systemctl enable` does it: by the links that its [Install] section asks for. An init script

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Accounts: `rootpw`, `user` and `group` lines, written into the image's /etc/passwd and its companions.
 
 Nothing of the image is run and nothing of the builder's accounts is read. Numbers, shells and homes follow the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The executor `vm`: the sandbox of the other executors, inside a virtual machine that is thrown away.
 
     worker → launcher (holds the machine) → libvirt → QEMU → init → agent → sandbox → the tool

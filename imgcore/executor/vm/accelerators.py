@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which accelerator truly works here: tried with the very kernel once, and remembered for this machine and kernel.
 
 A device that can be opened, and even runs a few instructions, need not run a kernel: on a host that is a guest itself

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What runs inside the machine: one order over the channel, then the sandbox, which speaks over it from then on.
 
 The order is one packed JSON value (imgcore.executor.frames): `arguments` of the sandbox, `shared` directories (tag to

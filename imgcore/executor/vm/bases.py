@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Base images: the root file systems of other systems, that machines are made of, in a directory of their own.
 
     NAME.json              what it is and what it was made of; names the file, so that replacing it is one step

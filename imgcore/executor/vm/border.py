@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What may come out of the machine: frames of a sandbox, checked here, for whoever rules inside can send anything.
 
 A leaf: standard library only.

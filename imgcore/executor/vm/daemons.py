@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """libvirt's daemons where no service manager runs them: in a container, or for a user of its own.
 
 They are kept by a small process that takes in their orphans, which QEMU's processes are: libvirt waits for a process

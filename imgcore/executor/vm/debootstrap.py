@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A base image of Debian, made by debootstrap(8) in namespaces of its own: what it mounts and starts goes with us."""
 
 from __future__ import annotations

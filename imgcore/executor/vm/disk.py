@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Files with the disk of a base image: taken in from somewhere, or made of a directory tree.
 
 A disk from elsewhere is copied, and read by a program of QEMU only when its header says that it is all there is: one

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The virtual machine as libvirt sees it: a transient domain that goes with whoever started it.
 
 Reference: https://libvirt.org/formatdomain.html. Nothing is defined, no file of the machine is relabelled, and QEMU

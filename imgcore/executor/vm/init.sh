@@ -1,4 +1,5 @@
 #!/imager/busybox sh
+# SPDX-License-Identifier: GPL-2.0-or-later
 # The first process of the machine: makes its root and starts the agent in it. The kernel's command line says of what:
 #   imager.share=DIRECTORY   directories of the host, each with the tag sN of its place, as in the host's own root
 #   imager.base              the disk with the serial imager-base; of the host's /usr (tag s0) it uses kernel modules, and

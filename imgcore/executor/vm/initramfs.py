@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The file system that the machine's kernel begins with: made from what is installed here, for each machine anew.
 
     imager/busybox     the first program, Debian's static one

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The host's end of the tunnel: an HTTP proxy that leads to the job's repositories and nowhere else.
 
 Plain requests must be for something below a repository's URL. For https only host and port can be told, as the rest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Many connections over one channel, between the machine and the host.
 
     stream (4 bytes), kind (1), length (4), content

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A kernel as it is after it has unpacked itself: done once here, instead of slowly at each start of a machine.
 
 The packed one (bzImage) holds it as an ELF file, which QEMU starts itself where that has an entry for it (PVH).

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/builds/builds.py and imgcore/builds/builder.py with real processes and sandboxes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/builds/cancelling.py; that a build ends is proved with the builds."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/cli/farm.py: which broker is meant, without one being there, and what travels."""
 
 from __future__ import annotations

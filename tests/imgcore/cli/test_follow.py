@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/cli/follow.py: what is told of jobs that others build, and the exit code."""
 
 from __future__ import annotations

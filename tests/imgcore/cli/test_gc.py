@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/cli/gc.py: one job that cannot be removed keeps none of the others."""
 
 from __future__ import annotations

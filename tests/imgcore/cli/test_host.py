@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/cli/host.py: the names of processes on one machine."""
 
 from __future__ import annotations

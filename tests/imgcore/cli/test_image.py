@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/cli/image.py: what a command line asks for."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img ks generate` and `img ks schema` as they are typed."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/cli/lazy.py: what `img` does where a package that a command needs is not installed."""
 
 from __future__ import annotations

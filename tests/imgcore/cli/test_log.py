@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/cli/log.py: logs of jobs whose worker died, or that another machine has built."""
 
 from __future__ import annotations

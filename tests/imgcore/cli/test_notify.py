@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img notify`: by hand, as a service, and what it leaves for a person."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/cli/queue.py: a worker's answer, which may be anything, as one line."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img report` that stays, and that checks."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img setup`: a machine, from nothing to its first image."""
 
 from __future__ import annotations

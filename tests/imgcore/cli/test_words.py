@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Words that the command line and its messages share: units of time, names of commands."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """One small set of packages that the creator's tests install, built once a session."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/executor/devices.py: device-mapper by a picture of /sys; loop devices for real in test_mic.py."""
 
 from collections.abc import Sequence

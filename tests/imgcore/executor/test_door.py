@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves that the sudo door lets a build through and nothing else: a user attacks it."""
 
 import tempfile

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/executor/sandbox.py and what it is made of, with real namespaces."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/jobs/archive.py: what is packed can be unpacked, and nothing else."""
 
 from __future__ import annotations

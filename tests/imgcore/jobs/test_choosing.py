@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/jobs/choosing.py: how people name a job."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/jobs/gc.py: what goes, what never goes, and that a removal may be cut short anywhere."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/jobs/logfile.py: which log is a job's."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/jobs/outcome.py: what came of jobs, in figures."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/jobs/selection.py: which jobs are meant, the newest first."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves what imgcore/kickstart/augment.py does beyond adding: replace, remove, exclude, tokens, sections."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/kickstart/convert.py: into another dialect, and what is lost on the way."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Real kickstarts of the field, where they are at hand (IMAGER_CORPUS, or beside the checkout)."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/kickstart/describe.py: the table and the picture of what will be built."""
 
 from imgcore.kickstart import read

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/kickstart/edit.py, with the real `patch` and against difflib."""
 
 import difflib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/kickstart/examine.py, lint.py, scripts.py and tools.py: everything that is wrong, and for whom."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves that whatever is given, everything that reads or changes a kickstart ends, soon and within bounds.
 
 The bounds of time are wide: they tell linear from quadratic on a machine that has other things to do.

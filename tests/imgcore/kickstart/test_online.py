@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/kickstart/online.py against a small web server."""
 
 import bz2

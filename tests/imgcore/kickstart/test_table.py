@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves that docs/kickstart.md has the table that the code makes."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/kickstart/versions.py: which dialect a kickstart is written in."""
 
 import pytest

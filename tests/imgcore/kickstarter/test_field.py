@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Real YAML of the field, where it is at hand (IMAGER_CORPUS, or beside the checkout)."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Files beside the YAML are read; files elsewhere never, whatever leads there."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which images are made, under which names, and what is told when none is."""
 
 import os

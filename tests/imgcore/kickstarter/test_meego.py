@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """MeeGo's dialect: Default, platform, image; repositories in a file of their own."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Mer's dialect: what is inherited, in which order, and where things are looked for."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The schemas that ship, and their check: the same verdict as a validator of JSON Schema, with places."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """YAML to a tree with places: what safe_load reads, and nothing else, bounded."""
 
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """An image becomes a kickstart whose every line is read back as it was meant."""
 
 from pathlib import Path

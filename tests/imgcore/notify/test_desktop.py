@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/notify/desktop.py, with a notify-send that keeps its arguments."""
 
 from __future__ import annotations

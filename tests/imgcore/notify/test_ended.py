@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/notify/ended.py, and that every way in which a job ends is noted."""
 
 from __future__ import annotations

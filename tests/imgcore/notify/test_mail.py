@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/notify/mail.py against a real mail server, with TLS and a login."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/notify/settings.py and channels.py: what the configuration says of notices, and what comes of it."""
 
 from __future__ import annotations

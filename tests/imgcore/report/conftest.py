@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The disk that pages tell of stands still while they are compared."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The pages in a real browser: they load, ask nobody, fit a phone, are accessible, and run nothing."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What many jobs tell together: attempts, what changed, the page of a name, failures, the queue."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What stands on the pages, and that nothing from outside gets further than being text."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """How the site is kept: replaced, kept, removed; interrupted, written by two, in the way of others."""
 
 from __future__ import annotations

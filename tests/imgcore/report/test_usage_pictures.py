@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/report/usage.py, and the picture that it is drawn as."""
 
 from __future__ import annotations

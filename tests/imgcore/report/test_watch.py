@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Keeping the site fresh: what changes is seen soon, alone, and the result is what a new site would be."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves that a process that is killed at any step on the disk leaves a spool as before or after what it did.
 
 Sequences of operations run in a child that is killed (SIGKILL) just before its n-th write, fsync, rename, unlink,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves that a disk that fails is told clearly, and leaves the record as it was."""
 
 import json

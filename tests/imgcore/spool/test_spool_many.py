@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves that 64 processes that make, take and finish 10,000 jobs in one spool lose none and take none twice."""
 
 import collections

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/tool/mic.py and diagnosis.py with what mic was observed to say, in a real sandbox."""
 
 import dataclasses

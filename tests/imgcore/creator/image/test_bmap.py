@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/creator/image/bmap.py: read as bmaptool reads it, by another reader."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves bootloader.py, grub.py, efi.py and kernels.py of the image maker; test_image.py proves that it boots."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/creator/image/filesystem.py and what it stands on: ext, ext_inodes, fat, content, identity."""
 
 from __future__ import annotations

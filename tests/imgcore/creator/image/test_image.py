@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/creator/image/ (and with it imagefiles.py): whole builds, looked into by other tools."""
 
 from __future__ import annotations

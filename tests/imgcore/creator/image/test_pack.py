@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/creator/image/pack.py and compress.py: read back by tar, the compressors and Python's tarfile."""
 
 from __future__ import annotations

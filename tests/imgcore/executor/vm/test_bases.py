@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/executor/vm/bases.py: base images are replaced whole, and not under who starts with them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/executor/vm/border.py: whatever a machine sends, what passes is what a sandbox sends."""
 
 from __future__ import annotations

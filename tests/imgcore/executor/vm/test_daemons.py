@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/executor/vm/daemons.py: what the daemons see of a device that does not work, and how they end."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/executor/vm/debootstrap.py's refusals; a Debian is made in tests/e2e/test_vm_base.py."""
 
 from __future__ import annotations

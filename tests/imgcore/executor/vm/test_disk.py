@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/executor/vm/disk.py: what is taken in as a disk needs no other file, and is copied as it is."""
 
 from __future__ import annotations

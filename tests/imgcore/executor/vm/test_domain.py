@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/executor/vm/domain.py's description and accelerators.py; machines run in test_machine.py."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/executor/vm/initramfs.py: what a machine begins with, and what it never gets."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/executor/vm/keeping.py: what is kept of a machine whose tool failed, and of which nothing."""
 
 from __future__ import annotations

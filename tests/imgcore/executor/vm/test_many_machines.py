@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/executor/vm with many machines, at once and in a row: none meets another, and nothing is left.
 
 `IMAGER_VM_ROUNDS=200` runs as many in a row.

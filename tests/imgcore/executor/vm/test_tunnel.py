@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/executor/vm/tunnel.py and proxy.py: over one channel to the repositories, and nowhere else."""
 
 from __future__ import annotations

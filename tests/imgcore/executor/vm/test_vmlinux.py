@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/executor/vm/vmlinux.py: what a packed kernel is unpacked to, and when it stays as it is."""
 
 from __future__ import annotations
