@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """One job's record on disk, and the only ways to change it.
 
 A `Record` is opened with the job's short lock, held while a change is made and no longer. Order of a
@@ -114,9 +115,6 @@ class Record:
     def update(self, changes: Mapping[str, object], *, settle: bool = True) -> Job:
         """Change fields but not the state. Raises InputError for what cannot be changed so."""
         self._refuse_fixed(changes)
-        if "step" in changes:
-            # Before the record says so, as with every entry of an index.
-            self._index.lookup.add("step", str(changes["step"]), self.directory.name)
         return self._put(self.current(), changes, settle=settle)
 
     def move(self, status: Status, reason: str, who: str, changes: Mapping[str, object]) -> Job:
@@ -184,6 +182,9 @@ class Record:
             )
 
     def _put(self, before: Job, changes: Mapping[str, object], *, settle: bool = True) -> Job:
+        if "step" in changes:
+            # Before the record says so, as with every entry of an index.
+            self._index.lookup.add("step", str(changes["step"]), self.directory.name)
         try:
             after = jobs.amend(before, {**changes, "revision": before.revision + 1, "updated_at": jobs.timestamp()})
             content = jobs.to_json(after)

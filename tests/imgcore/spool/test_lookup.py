@@ -1,9 +1,11 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/spool/lookup.py, and finding jobs by it."""
 
 import shutil
 
 import pytest
 
+from imgcore.job import Status
 from imgcore.spool import Spool
 from tests.support.records import a_job, add, damage
 
@@ -27,6 +29,16 @@ def test_a_job_is_found_by_what_its_record_says_now(spool: Spool) -> None:
         with spool.edit("a") as edit:
             edit.update(step=step)
     assert spool.find("step", "first") == []
+    assert [job.image_id for job in spool.find("step", "second")] == ["a"]
+
+
+def test_a_job_is_found_by_the_step_that_a_transition_or_a_note_brings(spool: Spool) -> None:
+    add(spool, "a")
+    with spool.edit("a") as edit:
+        edit.move(Status.BUILDING, "begun", "w", step="first")
+    assert [job.image_id for job in spool.find("step", "first")] == ["a"]
+    with spool.edit("a") as edit:
+        edit.note("again", "w", step="second")
     assert [job.image_id for job in spool.find("step", "second")] == ["a"]
 
 
