@@ -1,8 +1,9 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 # Everything a developer or a first user types. Recipes run in the checkout and use relative paths, so that it may
 # lie anywhere, also under a path with a space.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo farm-demo setup door example test test-vm test-vm-full lint format screenshots bench fuzz clean distclean
+.PHONY: help demo farm-demo setup door example test test-vm test-vm-full lint format docs screenshots bench fuzz clean distclean
 PYTHON := .venv/bin/python
 
 help: ## say what there is (this)
@@ -52,6 +53,11 @@ format: ## let ruff format the Python files
 	@conf/setup tests
 	@.venv/bin/ruff check --fix-only .
 	@.venv/bin/ruff format .
+
+docs: ## make the documentation a site, in build/site
+	@conf/setup tests
+	@conf/make-docs
+	@printf 'file://%s\n' "$$PWD/build/site/index.html"
 
 screenshots: ## take the pictures of the documentation anew, into docs/pictures
 	@conf/setup tests

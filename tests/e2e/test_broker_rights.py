@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Participants and people with no more rights at the broker than docs/participants.md gives them."""
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _PASSWORD = "a word"
 def _rights(kind: str) -> list[str]:
     """The patterns (configure, write, read) that the documentation has for NAME, or for who controls."""
     text = (_ROOT / "docs/participants.md").read_text()
-    found = re.search(rf"^rabbitmqctl set_permissions .*\b{kind} '(.*)' '(.*)' '(.*)'$", text, re.MULTILINE)
+    found = re.search(rf"^# rabbitmqctl set_permissions .*\b{kind} '(.*)' '(.*)' '(.*)'$", text, re.MULTILINE)
     assert found, f"docs/participants.md does not say what {kind} may"
     return list(found.groups())
 

@@ -17,17 +17,17 @@ import psutil
 import pytest
 
 from imgcore.job import schema
-from tests.support import small
+from tests.support import office, small
 from tests.support.broker import broker
 from tests.support.farm import Farm, Running, until
 from tests.support.img import Home
+from tests.support.page import Document
 from tests.support.rabbitmq import Node
 
 pytestmark = pytest.mark.real
 
 __all__ = ["broker"]
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "farm.md"
 _SLOW = "%pre\nsleep 100\n%end\n"
 
 
@@ -202,10 +202,11 @@ def test_a_failed_job_is_tried_again_as_a_job_of_its_own(farm: Farm, repository:
     with farm.worker("builder"):
         first = farm.submit(bad, "--tag=nightly")
         farm.until(first, "ERROR")
-        done = farm.home.img("retry", first, "--priority=high", "--wait", "--json")
+        done = farm.home.img("retry", first, "--priority=high", "--timeout=90m", "--wait", "--json")
     assert done.code == 1
     record = done.record
     assert (record["retry_of"], record["attempt"], record["priority"]) == (first, 2, "high")
+    assert (record["timeout"], record["worker"]["name"]) == (5400, "builder")
     assert (record["status"], record["tags"]) == ("ERROR", ["nightly"])
     assert farm.job(first)["status"] == "ERROR"
     done = farm.home.img("retry", farm.submit(quick))
@@ -322,7 +323,13 @@ def _sleeping(build: int) -> list[psutil.Process]:
 
 
 def test_what_the_document_tells_to_type_works(broker: Node, tmp_path: Path, repository: Path) -> None:
-    commands = re.findall(r"^\$ img (.+?)(?:\s+# .*)?$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
+    document = Document("docs/farm.md")
+    etc = tmp_path / "etc"
+    etc.mkdir()
+    with office.made(broker, "farm", "imager"):
+        told = office.root(document.take("img setup broker"), broker, etc)
+        assert "amqp_host = broker.example.org" in told[0]
+    commands = [command.text.removeprefix("img ") for block in document.rest() for command in block.commands]
     farm = Farm(broker, tmp_path)
     for name in ("device.ks", "other.ks"):
         farm.home.kickstart(small.kickstart(repository), name)

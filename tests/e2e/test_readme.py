@@ -4,19 +4,17 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.support import example
+from tests.support import example, page
 
 pytestmark = pytest.mark.real
 
-README = (example.CHECKOUT / "README.md").read_text(encoding="utf-8")
-COMMANDS = re.findall(r"^\$ (.+?)(?:\s+# .*)?$", README, re.MULTILINE)
+COMMANDS = [command.text for block in page.Document("README.md").rest() for command in block.commands]
 MAKE = [each for each in COMMANDS if each.startswith("make ")]
 IMG = [each for each in COMMANDS if each not in MAKE]
 
@@ -52,9 +50,3 @@ def test_a_target_of_the_readme_is_one(command: str) -> None:
         cwd=example.CHECKOUT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-
-
-def test_every_page_that_is_linked_is_there() -> None:
-    for page in (example.CHECKOUT / "README.md", *(example.CHECKOUT / "docs").glob("*.md")):
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"

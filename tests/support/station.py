@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A machine that hosts participants as docs/participants.md says: conf/skynet as it is, beside what is its own."""
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class Station:
         """The command `skynet`, as somebody of this machine has it."""
         done = subprocess.run(
             [_EXO.with_name("skynet"), *arguments],
-            env=self._environment(),
+            env=self.environment(),
             capture_output=True,
             text=True,
             timeout=60,
@@ -78,7 +79,8 @@ class Station:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """What somebody of this machine has in theirs."""
         kept = {"PATH": os.environ["PATH"], "HOME": str(self.place), "LANG": "C.UTF-8"}
         return {**kept, "SKYNET_CONFIG_DIR": str(self.configuration)}
 
@@ -91,7 +93,7 @@ class Station:
                 with (self.place / f"{name}.log").open("ab") as log:
                     running[name] = subprocess.Popen(
                         [_EXO, _CONF / f"{name}.conf"],
-                        env=self._environment(),
+                        env=self.environment(),
                         cwd=self.place,
                         stdin=subprocess.DEVNULL,
                         stdout=log,

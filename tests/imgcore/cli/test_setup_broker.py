@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img setup broker`: what it makes at a real RabbitMQ, and that this is enough and no more."""
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def office(broker: Node, tmp_path: Path) -> Iterator[Office]:
 def documented(kind: str) -> tuple[str, ...]:
     """The patterns that the documentation has for NAME, and for who controls and launches."""
     text = (ROOT / "docs/participants.md").read_text()
-    found = re.search(rf"^rabbitmqctl set_permissions .*\b{kind} '(.*)' '(.*)' '(.*)'$", text, re.MULTILINE)
+    found = re.search(rf"^# rabbitmqctl set_permissions .*\b{kind} '(.*)' '(.*)' '(.*)'$", text, re.MULTILINE)
     assert found
     return found.groups()
 
