@@ -17,6 +17,7 @@ from imgcore.cli import completion, options, selecting, showing, table
 from imgcore.cli.terminal import note
 from imgcore.config import parse_size
 from imgcore.errors import ImagerError, InputError
+from imgcore.executor import KEPT
 from imgcore.jobs import gc
 from imgcore.jobs.selection import STATES, Selection
 from imgcore.spool import Spool
@@ -62,7 +63,7 @@ def command(
 
     Without --yes it says what it would remove and removes nothing. A job has to fit all that is given. Jobs of the
     same prefix, name, architecture and type are of a kind. Never removed are pinned jobs, those that wait or are
-    built, and the last good image of each kind.
+    built, and the last good image of each kind. With a job goes the virtual machine that is kept of its failure.
     """
     if older_than is None and keep is None and max_size is None and not state:
         raise InputError(
@@ -74,7 +75,7 @@ def command(
     selection = Selection(states=tuple(STATES[each] for each in state), names=name)
     policy = gc.Policy(selection, older_than, keep, max_size)
     if not yes:
-        _tell(gc.plan(there, policy, places, selecting.tell_damage), gc.interrupted(there), json_wanted)
+        _tell(there, gc.plan(there, policy, places, selecting.tell_damage), gc.interrupted(there), json_wanted)
         return 0
     with gc.alone(there):
         freed = 0
@@ -110,14 +111,14 @@ def _going_on(image_id: str, failed: list[str]) -> Iterator[None]:
         note(f"img: {error}")
 
 
-def _tell(candidates: list[gc.Candidate], interrupted: list[str], json_wanted: bool) -> None:
+def _tell(there: Spool, candidates: list[gc.Candidate], interrupted: list[str], json_wanted: bool) -> None:
     """What would be removed, and that nothing is."""
     going = [each for each in candidates if not each.spared]
     total = sum(each.bytes for each in going)
     if json_wanted:
         spared = [{"image_id": each.job.image_id, "why": each.spared} for each in candidates if each.spared]
-        told = {"would_remove": [_told(each) for each in going], "would_free": total, "spared": spared,
-                "interrupted": interrupted}  # fmt: skip
+        removed = [{**_told(each), "machine_bytes": _machine(there, each)} for each in going]
+        told = {"would_remove": removed, "would_free": total, "spared": spared, "interrupted": interrupted}
         click.echo(json.dumps(told, indent=2))
         return
     rows = (
@@ -125,12 +126,21 @@ def _tell(candidates: list[gc.Candidate], interrupted: list[str], json_wanted: b
         for each in going
     )
     table.show(("ID", "STATE", "ENDED", "SIZE"), rows, {"SIZE"})
+    for each in going:
+        if machine := _machine(there, each):
+            note(f"note: with {each.job.image_id} goes the virtual machine kept of it: {size(machine)} of that")
     for each in candidates:
         if each.spared:
             note(f"note: {each.job.image_id} stays: {each.spared}")
     if interrupted:
         note(f"note: the removal of {_number(len(interrupted))} was interrupted; --yes ends it too")
     note(f"{_number(len(going))} would be removed, {size(total)} freed" + ("; --yes does it" if going else ""))
+
+
+def _machine(there: Spool, each: gc.Candidate) -> int:
+    """The bytes of what is kept of a virtual machine whose build failed; they are among those of the job."""
+    kept = there.directory(each.job.image_id) / KEPT
+    return gc.used(kept) if kept.exists() else 0
 
 
 def _told(each: gc.Candidate) -> dict[str, Any]:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The image that a command line asks for: its options, the fields of a workitem that they make, and its job.
 
 The fields go through the participants' own handlers: `augmented` is build_ks, `recorded` is request_image.
@@ -27,7 +28,7 @@ from RuoteAMQP import Workitem
 if TYPE_CHECKING:
     from imgcore.kickstarter import Generated
 
-__all__ = ["asked_for", "augmented", "recorded", "request"]
+__all__ = ["asked_for", "augmented", "recorded", "request", "seconds"]
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _MACHINES = {"AMD64": "x86_64", "arm64": "aarch64", "armv7l": "armv7hl"}
@@ -104,7 +105,7 @@ def asked_for(config: Config, ks: Path, given: dict[str, Any]) -> Workitem:
         "extra_opts": list(given["extra_opts"]),
         "tags": list(given["tag"]),
         "emails": list(given["email"]),
-        "timeout": _seconds(given["timeout"]),
+        "timeout": seconds(given["timeout"]),
         "user": options.user(),
         "source_date_epoch": _epoch(),
     }
@@ -179,16 +180,17 @@ def _name(ks: Path) -> str:
         ) from error
 
 
-def _seconds(timeout: str | None) -> float:
+def seconds(timeout: str | None) -> float:
+    """What `--timeout` says; 0 where it is not given. Raises InputError."""
     if timeout is None:
         return 0.0
     try:
-        seconds = parse_duration(timeout)
+        found = parse_duration(timeout)
     except ValueError as error:
         raise InputError(f"option --timeout: {error}", "write, for example, --timeout 90m") from error
-    if not seconds:
+    if not found:
         raise InputError(f"option --timeout: {timeout} is no time to build in", "leave it out, or write 90m")
-    return seconds
+    return found
 
 
 def _epoch() -> int:

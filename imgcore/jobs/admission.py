@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """How a request becomes a job: a new one, an equal one that is there, or another attempt at one that has ended.
 
 The same step of a process gets the same job however often it asks, and requests that may share a job get one job
@@ -10,8 +11,11 @@ import dataclasses
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import Any
 
 from imgcore import names, request
 from imgcore.errors import InputError
@@ -72,24 +76,33 @@ def admit(
 
 
 def retry(
-    spool: Spool, image_id: str, *, who: str = "", priority: str | None = None, kickstart: bytes | None = None
+    spool: Spool,
+    image_id: str,
+    *,
+    who: str = "",
+    kickstart: bytes | None = None,
+    changes: Mapping[str, Any] = MappingProxyType({}),
 ) -> Job:
-    """Another attempt at a job that has ended: a new job for the same request, or with another kickstart.
+    """Another attempt at a job that has ended: a new job for the same request.
 
+    What is given is asked for instead: another kickstart, or `changes`, fields of a request with their values.
     Raises InputError, SpoolError.
     """
     before = spool.read(names.image_id(image_id))
     if before.status not in FINAL:
         raise InputError(f"job {image_id} is {before.status}, it has not ended", "cancel it first, or wait")
     fields = request.image_fields(before, spool.kickstart(image_id) if kickstart is None else kickstart)
-    wanted = request.parse({**fields, "priority": before.priority if priority is None else priority})
+    wanted = request.parse({**fields, **changes})
     job = dataclasses.replace(wanted.job("none"), request_digest=digest(wanted))
+    # The names alone: a token's value can be a secret.
+    others = ["kickstart"] if kickstart is not None else []
+    others += [name for name in changes if getattr(job, name) != getattr(before, name)]
     return spool.create_unique(
         _TIME_IN_ID.sub("", image_id),
         _attempt_after(before, job),
         kickstart=wanted.kickstart.encode("utf-8", "surrogateescape"),
         reason=f"attempt {before.attempt + 1}, after {image_id}"
-        + (", with another kickstart" if kickstart is not None else ""),
+        + (f", with another {' and '.join(others)}" if others else ""),
         who=who,
     )
 

@@ -30,7 +30,7 @@ from imgcore.jobs.selection import Selection
 from imgcore.lock import Lock, is_held
 from imgcore.spool import DamagedRecord, Spool
 
-__all__ = ["Candidate", "Policy", "alone", "busy", "interrupted", "plan", "remove", "resume"]
+__all__ = ["Candidate", "Policy", "alone", "busy", "interrupted", "plan", "remove", "resume", "used"]
 
 _STEP_REST = timedelta(days=1)
 _LOCK_NAME = "gc.lock"
@@ -156,7 +156,7 @@ def _candidate(spool: Spool, job: Job, base_dirs: Sequence[Path]) -> Candidate:
         spared = f"its files are elsewhere, in {job.directory}: {_NAME_IT}"
     elif not all(os.access(each, os.W_OK | os.X_OK) for each in (spool.directory(job.image_id), *_needed(files))):
         spared = "it belongs to somebody else"
-    size = 0 if spared else _used(spool.directory(job.image_id)) + _used(files)
+    size = 0 if spared else used(spool.directory(job.image_id)) + used(files)
     return Candidate(job, files, size, spared)
 
 
@@ -178,7 +178,7 @@ def _until(most: int, used: int, candidates: Iterable[Candidate]) -> Iterator[Ca
 
 
 def _used_by_all(spool: Spool, base_dirs: Sequence[Path]) -> int:
-    return sum(_used(spool.directory(job.image_id)) + _used(_published(job, base_dirs)) for job in spool.newest())
+    return sum(used(spool.directory(job.image_id)) + used(_published(job, base_dirs)) for job in spool.newest())
 
 
 def _published(job: Job, base_dirs: Sequence[Path]) -> Path | None:
@@ -194,7 +194,7 @@ def _published(job: Job, base_dirs: Sequence[Path]) -> Path | None:
     return None
 
 
-def _used(place: Path | None) -> int:
+def used(place: Path | None) -> int:
     """Bytes on the disk below `place` that go with it: not those that have another name too."""
     if place is None or not os.path.lexists(place):
         return 0
@@ -232,7 +232,7 @@ def _finish(spool: Spool, moved: Path, base_dirs: Sequence[Path]) -> int:
     freed = 0
     for place in (files, moved):
         if place is not None:
-            freed += _used(place)
+            freed += used(place)
             _remove(place)
     return freed
 

@@ -1,11 +1,14 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What to type about a job on a machine that has its spool: to try again, to compare, to keep, to follow, to stop."""
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Iterator
 
 from imgcore.job import FINAL, GOOD, Job, Status
+from imgcore.jobs.outcome import took
 from imgcore.report import changes
 from imgcore.report.howto import Step
 from imgcore.report.row import Row
@@ -22,21 +25,21 @@ def of(spool: Spool, job: Job, before: Row | None) -> Iterator[Step]:
     if job.status in (Status.ERROR, Status.CANCELLED):
         yield _step("Try it again as it is, by a worker", "retry", job.image_id)
         yield _step("Change its kickstart, and try again, by a worker", "retry", "--edit", job.image_id)
-    if job.error_cause == "time-out" and job.timeout:
-        words = _words(spool, job, "submit", 2 * job.timeout)
-        yield Step("Try it again with twice the time, by a worker", shlex.join(words))
+    # Where the limit was the worker's own, it is what the job took.
+    if job.error_cause == "time-out" and (limit := job.timeout or took(job)):
+        more = f"--timeout={math.ceil(2 * limit)}s"
+        yield _step("Try it again with twice the time, by a worker", "retry", more, job.image_id)
     if job.status in FINAL and before:
         yield _step("Compare it with the last good one", "diff", before.image_id, job.image_id)
-    if job.status in GOOD:
+    if job.pinned:
+        yield _step("Keep it no longer", "unpin", job.image_id)
+    elif job.status in GOOD:
         yield _step("Keep it, whatever is cleaned away", "pin", job.image_id)
     elif job.status in FINAL and before:
         yield _step("Keep the last good one, whatever is cleaned away", "pin", before.image_id)
     # With the same time stamps the same packages give the same bytes.
     same = [f"SOURCE_DATE_EPOCH={job.source_date_epoch}"] if job.source_date_epoch and job.status in GOOD else []
-    yield Step(
-        "Build the same here, without a worker",
-        shlex.join([*same, *_words(spool, job, "build", job.timeout)]),
-    )
+    yield Step("Build the same here, without a worker", shlex.join([*same, *_build(spool, job)]))
 
 
 def between(good: Row, bad: Row) -> Iterator[Step]:
@@ -51,9 +54,9 @@ def _step(purpose: str, *words: str) -> Step:
     return Step(purpose, shlex.join(["img", *words]))
 
 
-def _words(spool: Spool, job: Job, command: str, timeout: float) -> list[str]:
-    """The command with all that was asked for."""
-    words = ["img", command, str(spool.directory(job.image_id) / "kickstart.ks")]
+def _build(spool: Spool, job: Job) -> list[str]:
+    """`img build` with all that was asked for."""
+    words = ["img", "build", str(spool.directory(job.image_id) / "kickstart.ks")]
     words += ["--name", job.name, "--type", job.image_type, "--arch", job.arch]
     if job.tokenmap:
         words += [
@@ -68,6 +71,6 @@ def _words(spool: Spool, job: Job, command: str, timeout: float) -> list[str]:
         ("--tag", job.tags),
     ):
         words += [f"{option}={value}" for value in values]
-    if timeout:
-        words.append(f"--timeout={timeout:g}s")
+    if job.timeout:
+        words.append(f"--timeout={job.timeout:g}s")
     return words

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The files of the site: replaced whole or not at all, one writer at a time, nobody else's touched.
 
 A page tells in its last line what it was made from. What an interrupted writer left is swept away by the next.
@@ -138,12 +139,12 @@ def fingerprint(path: Path) -> str | None:
     return match[1].decode() if match else None
 
 
-def stamp(path: Path | None) -> str:
+def stamp(path: Path | str | None) -> str:
     """Changes with the file at `path`: it is replaced (inode) or grows (size), or is edited by hand (time)."""
     if path is None:
         return ""
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116 - making a Path takes as long as looking at the file
     except (OSError, ValueError):
         return f"{path}: none\n"
     return f"{path}: {found.st_ino} {found.st_size} {found.st_mtime_ns}\n"

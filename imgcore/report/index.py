@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 
@@ -15,7 +15,7 @@ from imgcore.report.row import DAMAGED, ENDED, NEVER, STATES, UNDATED, Row, Stat
 __all__ = ["Count", "Index", "Month", "Queued", "Running", "arrange"]
 
 RECENT = 100
-#: Of a month with more than this, each day has a page.
+#: Of a month with more than this, each day has a page; so the first one has few links, however many there are.
 MONTH = 500
 
 
@@ -30,10 +30,22 @@ class Count:
 
 @dataclass(frozen=True)
 class Month:
-    """Everything that ended in one month, or on one day of a month that has much."""
+    """Everything that ended in one month, or on one day of a month that has too much for one page."""
 
     name: str
     days: tuple[Group, ...]
+    #: The days of a month that has too much for one page: its own page leads to theirs.
+    apart: tuple[Month, ...] = ()
+
+    @property
+    def pages(self) -> tuple[Month, ...]:
+        """All that have a page, those that another leads to first."""
+        return (*self.apart, self)
+
+    @property
+    def above(self) -> str:
+        """The name of the month that leads to this day; empty of a month."""
+        return self.name[:7] if self.name != self.name[:7] else ""
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -44,6 +56,11 @@ class Month:
     def number(self) -> int:
         """How many they are."""
         return sum(day.count() for day in self.days)
+
+    @property
+    def failed(self) -> int:
+        """How many of them failed."""
+        return sum(day.count({"failed"}) for day in self.days)
 
     @property
     def counts(self) -> tuple[Count, ...]:
@@ -149,5 +166,7 @@ def _months(days: Mapping[str, Group]) -> tuple[Month, ...]:
     found: list[Month] = []
     for name, within in months.items():
         month = Month(name, tuple(days[day] for day in within))
-        found += [month] if month.number <= MONTH else [Month(day, (days[day],)) for day in within]
+        if month.number > MONTH and name != UNDATED:
+            month = replace(month, apart=tuple(Month(day, (days[day],)) for day in within))
+        found.append(month)
     return tuple(found)

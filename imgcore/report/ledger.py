@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """All rows, grouped by what pages tell of them, so that a change costs the same among a hundred jobs and a million.
 
 Always: a group is what its rows are, in whatever order they came and went, so that a site that was kept up to date is
@@ -25,15 +26,19 @@ Kind = tuple[str, str]
 
 
 class Group:
-    """Slots of rows by state and kind, each in the order of time; with the sum of what they delivered."""
+    """Slots of rows by state and kind, each in the order of time; with the sum of what they delivered.
 
-    __slots__ = ("_lanes", "_rows", "_took", "bytes", "digest")
+    Only if `timed` it knows how long they took: that has its price in a group of very many.
+    """
 
-    def __init__(self, rows: Rows) -> None:
+    __slots__ = ("_lanes", "_rows", "_timed", "_took", "bytes", "digest")
+
+    def __init__(self, rows: Rows, *, timed: bool = True) -> None:
         self._rows = rows
+        self._timed = timed
         self._lanes: dict[tuple[str, Kind], array[int]] = {}
         #: How long the good ones took, the shortest first.
-        self._took = array("d")
+        self._took = array("f")
         self.bytes = 0
         #: Changes with each row.
         self.digest = 0
@@ -42,8 +47,8 @@ class Group:
         """Take in the row in `slot`; `mark` tells its versions apart."""
         lane = self._lanes.setdefault((row.state.slug, row.kind), array("I"))
         lane.insert(self._place(lane, row.order), slot)
-        if row.state.slug in GOOD and row.seconds:
-            insort(self._took, row.seconds)
+        if self._timed and row.state.slug in GOOD and row.seconds:
+            insort(self._took, _single(row.seconds))
         self.bytes += int(row.bytes)
         self.digest ^= mark
 
@@ -54,8 +59,8 @@ class Group:
         del lane[self._place(lane, row.order)]
         if not lane:
             del self._lanes[key]
-        if row.state.slug in GOOD and row.seconds:
-            del self._took[bisect_left(self._took, row.seconds)]
+        if self._timed and row.state.slug in GOOD and row.seconds:
+            del self._took[bisect_left(self._took, _single(row.seconds))]
         self.bytes -= int(row.bytes)
         self.digest ^= mark
 
@@ -125,7 +130,7 @@ class Ledger:
 
     def __init__(self, place: Path) -> None:
         self.rows = Rows(place)
-        self.whole = Group(self.rows)
+        self.whole = Group(self.rows, timed=False)
         self.names: dict[str, Group] = {}
         #: Of those that have ended.
         self.days: dict[str, Group] = {}
@@ -142,7 +147,9 @@ class Ledger:
         slot, mark = self.rows.put(row, read), _mark(row, read)
         self.whole.add(slot, row, mark)
         for groups, key in self._places(row):
-            groups.setdefault(key, Group(self.rows)).add(slot, row, mark)
+            if key not in groups:
+                groups[key] = Group(self.rows, timed=groups is not self.days)
+            groups[key].add(slot, row, mark)
         if row.retry_of:
             self.retries.setdefault(row.retry_of, set()).add(row.image_id)
 
@@ -185,6 +192,11 @@ def _mark(row: Row, read: bytes) -> int:
     if row.state.slug == "building":
         read = hashlib.blake2b(row.image_id.encode("utf-8", "surrogatepass"), digest_size=len(read)).digest()
     return int.from_bytes(read)
+
+
+def _single(seconds: float) -> float:
+    """The number with the precision of the array that it is for."""
+    return array("f", (seconds,))[0]
 
 
 def _order(row: Row) -> Order:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Write the site: what changed is replaced, what stayed is kept, what is gone is removed.
 
 A reader finds each page old or new, never half, and no way to a page that is not there: new pages come first, then
@@ -138,7 +139,7 @@ class _Pass:
             changed = [row for image_id in sorted(looked) for row in self._look(image_id)]
         aside = [damaged_row(each.image_id, each.reason, place=str(each.path)) for each in self._spool.damaged()]
         arranged = index.arrange(ledger, self._now, service.disks(self._spool.root, ledger, self._now), aside)
-        months = arranged.months
+        months = [page for month in arranged.months for page in month.pages]
         if whole:
             self._assets()
             slots, names = ledger.rows.slots(), set(ledger.names)
@@ -148,9 +149,7 @@ class _Pass:
             names = ledger.names.keys() & {each.name for each in changed}
             touched = {each.day[:7] for each in changed if each.state.slug in ENDED}
             # The others have their pages, but for when there is no room for all on the first page any more.
-            months = tuple(
-                each for each in months if each.name[:7] in touched or not (self._target / each.href).exists()
-            )
+            months = [each for each in months if each.name[:7] in touched or not (self._target / each.href).exists()]
         jobs_later = array("I", (slot for slot in slots if not self._job(slot, fresh=True)))
         for name in sorted(names):
             self._name(name, ledger.names[name])
@@ -173,14 +172,14 @@ class _Pass:
     def _look(self, image_id: str) -> list[Row]:
         """Bring the job's row up to its record; where it changed, as it was and as it is."""
         try:
-            self._spool.directory(image_id)
+            directory = self._spool.directory(image_id)
         except InputError:
             return []  # no job's
         found = self._ledger.rows.find(image_id)
         before = found and found[1]
         try:
             # Before the record is read: what changes after that is seen by the next pass.
-            made_from = self._sources(image_id)
+            made_from = _sources(directory)
             if found and found[1].state.slug != "building" and self._ledger.rows.read(found[0]) == made_from:
                 return []
             after = self._row(image_id)
@@ -200,11 +199,6 @@ class _Pass:
             return damaged_row(image_id, reason, href=page_name(image_id))
         return row(job, self._now, orphaned=self._spool.lost(job))
 
-    def _sources(self, image_id: str) -> bytes:
-        """Changes with anything in a job's directory that is shown of a job at rest."""
-        directory = self._spool.directory(image_id)
-        return _digest(files.stamp(directory / name) for name in _SOURCES)
-
     # ---- pages
 
     def _assets(self) -> None:
@@ -215,7 +209,7 @@ class _Pass:
     def _job(self, slot: int, *, fresh: bool = False) -> bool:
         """Have the page of the job in `slot` as it should be; if `fresh`, only where there is none. Whether it is."""
         shown = self._ledger.rows.row(slot)
-        path = self._target / "jobs" / shown.image_id / "index.html"
+        path = Path(f"{self._target}/jobs/{shown.image_id}/index.html")
         found = related.of(self._ledger, shown)
         # A running job's page shows the time that it has taken; it is made each time.
         made_from = self._made_from(slot, shown, found) if shown.state.slug != "building" else ""
@@ -233,7 +227,7 @@ class _Pass:
             if each is not None:
                 listed = manifest.path_of(each.directory, each.name)
                 stamps.append(files.stamp(listed))
-                stamps.append(files.stamp(changes.built_path(each.directory, each.name)))
+                stamps.append(files.stamp(listed and changes.built_path(each.directory, each.name)))
         if found.before is not None and (compared := rows.find(found.before.image_id)):
             stamps.append(rows.read(compared[0]).hex())
         return _digest(stamps).hex()
@@ -343,10 +337,11 @@ class _Pass:
         jobs = self._target / "jobs"
         looked = map(rows.row, rows.slots()) if whole else map(rows.get, {each.image_id for each in changed})
         for each in looked:
-            if each is not None and each.state.slug != "building":
-                self._out.remove(jobs / each.image_id / "still.html")
+            still = f"{jobs}/{each.image_id}/still.html" if each is not None and each.state.slug != "building" else ""
+            if still and os.path.lexists(still):
+                self._out.remove(Path(still))
         if whole or any(each.state.slug in ENDED for each in changed):
-            months = {month.name for month in arranged.months}
+            months = {page.name for month in arranged.months for page in month.pages}
             self._out.remove_others(self._target / "months", months.__contains__)
         if whole:
             self._out.remove_others(jobs, rows.__contains__, deep=True)
@@ -360,6 +355,12 @@ class _Pass:
             for name in {each.name for each in changed} - names.keys():
                 self._out.remove(self._target / "names" / f"{related.place_of(name)}.html")
                 self._out.remove(self._target / "badges" / f"{related.place_of(name)}.svg")
+
+
+def _sources(directory: Path) -> bytes:
+    """Changes with anything in a job's directory that is shown of a job at rest."""
+    # Paths as text here and below: joining them would take as long as looking at the files.
+    return _digest(files.stamp(f"{directory}/{name}") for name in _SOURCES)
 
 
 def _digest(texts: Iterable[str]) -> bytes:

@@ -24,9 +24,20 @@ class Success:
     failed: int
     cancelled: int
     rate: int | None
-    usual: str
-    longest: str
+    #: In seconds; 0 where nothing is known.
+    usual_seconds: float
+    longest_seconds: float
     href: str = ""
+
+    @property
+    def usual(self) -> str:
+        """How long they usually take; empty where nothing is known."""
+        return text.duration(self.usual_seconds) if self.usual_seconds else ""
+
+    @property
+    def longest(self) -> str:
+        """The most that one took; empty where nothing is known."""
+        return text.duration(self.longest_seconds) if self.longest_seconds else ""
 
     @property
     def total(self) -> int:
@@ -37,15 +48,14 @@ class Success:
 def success(label: str, group: Group, href: str = "") -> Success:
     """What became of the rows of `group`, those that have ended."""
     good, failed = group.count(GOOD), group.count({"failed"})
-    usual, longest = group.usual(), group.longest()
     return Success(
         label=label,
         good=good,
         failed=failed,
         cancelled=group.count({"cancelled"}),
         rate=outcome.success(good, failed),
-        usual=text.duration(usual) if usual else "",
-        longest=text.duration(longest) if longest else "",
+        usual_seconds=group.usual(),
+        longest_seconds=group.longest(),
         href=href,
     )
 

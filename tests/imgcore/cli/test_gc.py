@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import json
+import re
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from imgcore.cli import gc as command
+from imgcore.executor import KEPT
+from imgcore.executor.vm import keeping
 from imgcore.job import Status
 from imgcore.jobs.gc import may_go
 from imgcore.spool import Spool
@@ -56,3 +60,30 @@ def test_one_whose_files_are_elsewhere_is_told_and_goes_when_that_place_is_named
     assert sorted(each.name for each in interrupted.removed.iterdir()) == ["a", "b"]
     assert cleaned(interrupted, "--outdir", tmp_path / "images") == 0
     assert list(interrupted.removed.iterdir()) == list((tmp_path / "images/requests").iterdir()) == []
+
+
+def test_a_kept_machine_is_named_with_its_bytes_and_goes_with_its_job(
+    spool: Spool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for image_id in ("a", "b"):
+        add(spool, image_id)
+        with spool.start(image_id) as claim:
+            claim.finish(Status.ERROR)
+    with tempfile.TemporaryFile() as written:
+        written.write(b"x" * 300_000)
+        written.flush()
+        keeping.keep(written.fileno(), ["boot"], spool.directory("a") / KEPT)
+    given = ["--spool", str(spool.root), "--state=failed"]
+    command.command.main(given, standalone_mode=False)
+    said = capsys.readouterr()
+    (line,) = [each for each in said.err.splitlines() if "machine" in each]
+    assert re.fullmatch(r"note: with a goes the virtual machine kept of it: 3\d\d\.\d KiB of that", line)
+    command.command.main([*given, "--json"], standalone_mode=False)
+    told = {each["image_id"]: each for each in json.loads(capsys.readouterr().out)["would_remove"]}
+    assert told["a"]["bytes"] > told["a"]["machine_bytes"] >= 300_000
+    assert told["b"]["machine_bytes"] == 0
+    assert keeping.disk_of(spool.directory("a"))
+    assert cleaned(spool, "--json") == 0
+    freed = json.loads(capsys.readouterr().out)["freed"]
+    assert freed == told["a"]["bytes"] + told["b"]["bytes"]
+    assert list(spool.root.rglob("disk")) == []

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/cli/submit.py, retry.py and cancel.py: what is told and recorded when not all of it can be done.
 
 The farm is a list here; tests/e2e/test_queue_mode.py has a real one.
@@ -30,7 +31,7 @@ class Listed:
 
     def __init__(self) -> None:
         self.done: list[str] = []
-        self.priorities: list[str] = []
+        self.sent: list[Workitem] = []
         self.most = 99
 
     def __enter__(self) -> Self:
@@ -39,7 +40,7 @@ class Listed:
     def __exit__(self, *_: object) -> None: ...
 
     def send(self, made: Workitem) -> None:
-        self.priorities.append(made.fields.image.priority)
+        self.sent.append(made)
         self._do(made.fields.image.image_id)
 
     def cancel(self, image_id: str, who: str, reason: str) -> None:
@@ -111,7 +112,45 @@ def test_what_is_sent_of_a_retry_is_the_new_job(
     assert img(retry.command, spool, "a-1", *option) == 0
     (new,) = capsys.readouterr().out.split()
     assert (spool.read(new).retry_of, spool.read(new).priority) == ("a-1", priority)
-    assert (queue.done, queue.priorities) == ([new], [priority])
+    assert (queue.done, [each.fields.image.priority for each in queue.sent]) == ([new], [priority])
+
+
+def test_a_retry_can_have_another_time_limit_and_other_tokens(
+    spool: Spool, queue: Listed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spool.create(a_job("a-1", tokenmap={"A": "1", "B": "2"}, timeout=60.0), kickstart=KICKSTART.encode())
+    with spool.start("a-1") as claim:
+        claim.finish(Status.ERROR)
+    assert img(retry.command, spool, "a-1", "--timeout=90m", "--tokenmap=B:3,C:4") == 0
+    assert img(retry.command, spool, "a-1") == 0
+    for new, sent, timeout, tokens in zip(
+        capsys.readouterr().out.split(), queue.sent, (5400.0, 60.0),
+        ({"A": "1", "B": "3", "C": "4"}, {"A": "1", "B": "2"}), strict=True,
+    ):  # fmt: skip
+        assert (spool.read(new).timeout, spool.read(new).tokenmap) == (timeout, tokens)
+        # What a worker is told is what is recorded.
+        image = sent.fields.image
+        assert (image.image_id, image.timeout, dict(image.tokenmap.as_dict())) == (new, timeout, tokens)
+
+
+def test_a_retry_without_any_broker_says_what_can_be_built_here(
+    spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKYNET_CONFIG_DIR", str(tmp_path))
+    failed(spool, "a-1")
+    with pytest.raises(farm.NoBroker) as raised:
+        img(retry.command, spool, "a-1")
+    assert f"`img build {spool.directory('a-1')}/kickstart.ks …`" in raised.value.remedy
+    assert "[boss]" in raised.value.remedy
+    assert spool.ids() == ["a-1"]
+
+
+@pytest.mark.parametrize("option", ["--timeout=soon", "--timeout=0", "--tokenmap=A B:1"])
+def test_a_retry_with_an_option_that_is_wrong_records_nothing(option: str, spool: Spool, queue: Listed) -> None:
+    failed(spool, "a-1")
+    with pytest.raises(InputError):
+        img(retry.command, spool, "a-1", option)
+    assert (spool.ids(), queue.done) == (["a-1"], [])
 
 
 @pytest.fixture

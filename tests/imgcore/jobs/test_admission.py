@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/jobs/admission.py."""
 
 from __future__ import annotations
@@ -140,7 +141,7 @@ def test_a_retry_is_a_new_job_for_the_same_request(spool: Spool) -> None:
     first = admit(spool, wanted(**kept, priority="high")).job
     end(spool, first.image_id, Status.ERROR)
     second = retry(spool, first.image_id, who="me")
-    third = retry(spool, end(spool, second.image_id, Status.CANCELLED).image_id, priority="")
+    third = retry(spool, end(spool, second.image_id, Status.CANCELLED).image_id, changes={"priority": ""})
     assert (second.attempt, second.retry_of, third.attempt, third.retry_of) == (2, first.image_id, 3, second.image_id)
     assert spool.kickstart(third.image_id) == b"lang C\n"
     for name in (*kept, "name", "arch", "image_type", "request_digest"):
@@ -148,6 +149,26 @@ def test_a_retry_is_a_new_job_for_the_same_request(spool: Spool) -> None:
     assert (second.priority, third.priority) == ("high", "")
     assert spool.history(second.image_id)[0]["who"] == "me"
     assert spool.read(first.image_id).status is Status.ERROR
+
+
+def test_a_retry_can_ask_for_something_else_and_tells_of_what_but_not_the_values(spool: Spool) -> None:
+    first = admit(spool, wanted(tokenmap="A:1", timeout=60)).job
+    end(spool, first.image_id, Status.ERROR)
+    changes = {"timeout": 120.0, "tokenmap": {"A": "s3same"}, "priority": ""}
+    second = retry(spool, first.image_id, changes=changes, kickstart=b"lang fi\n")
+    assert (second.timeout, second.tokenmap, second.priority) == (120.0, {"A": "s3same"}, "")
+    assert second.request_digest == digest(wanted(tokenmap="A:s3same", kickstart="lang fi\n"))
+    told = spool.history(second.image_id)[0]["reason"]
+    assert told == f"attempt 2, after {first.image_id}, with another kickstart and timeout and tokenmap"
+
+
+@pytest.mark.parametrize("changes", [{"timeout": -1}, {"tokenmap": {"A B": "1"}}])
+def test_what_a_retry_asks_for_is_checked_as_any_request(spool: Spool, changes: dict[str, Any]) -> None:
+    first = admit(spool, wanted()).job
+    end(spool, first.image_id, Status.ERROR)
+    with pytest.raises(InputError):
+        retry(spool, first.image_id, changes=changes)
+    assert spool.ids() == [first.image_id]
 
 
 def test_what_has_not_ended_is_not_tried_again(spool: Spool) -> None:

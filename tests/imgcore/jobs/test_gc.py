@@ -89,7 +89,7 @@ def test_a_job_goes_that_fits_all_that_is_said(
 def test_of_too_many_bytes_as_many_of_the_oldest_go_as_it_takes(spool: Spool, tmp_path: Path) -> None:
     for number in range(1, 6):
         ended(spool, tmp_path, f"a-{number}", days=number)
-    total = sum(gc._used(spool.directory(f"a-{n}")) + gc._used(tmp_path / f"requests/a-{n}") for n in range(1, 6))
+    total = sum(gc.used(spool.directory(f"a-{n}")) + gc.used(tmp_path / f"requests/a-{n}") for n in range(1, 6))
     assert planned(spool, tmp_path, Policy(most_bytes=total - 1)) == ["a-5"]
     assert planned(spool, tmp_path, Policy(most_bytes=total - 110_000)) == ["a-5"]
     assert planned(spool, tmp_path, Policy(most_bytes=total - 150_000)) == ["a-5", "a-4"]

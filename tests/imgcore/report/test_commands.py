@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/report/commands.py."""
 
 from __future__ import annotations
@@ -50,6 +51,23 @@ def test_a_job_says_what_to_type_in_its_state(site: Path, image_id: str, command
     assert typed(page) == [["img", *each.split()] for each in commands]
 
 
+def test_what_is_kept_can_be_let_go_of(site: Path, tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    with spool.edit("tv-1") as edit:
+        edit.note("shown at the fair", pinned=True)
+    write(spool, site, now=jobs.NOW)
+    assert typed(parse(site / "jobs/tv-1/index.html")) == [["img", "unpin", "tv-1"]]
+
+
+def test_a_job_that_is_built_is_not_compared_before_it_has_ended(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    jobs.finished(spool, "tv-1", tmp_path / "images", name="tv")
+    with jobs.running(spool, "tv-2", name="tv"):
+        write(spool, tmp_path / "site", now=jobs.NOW)
+    page = parse(tmp_path / "site/jobs/tv-2/still.html")
+    assert typed(page) == [["img", "log", "-f", "tv-2"], ["img", "cancel", "tv-2"]]
+
+
 def test_of_a_failed_job_the_commands_are_seen_at_once(site: Path) -> None:
     shown = {
         image_id: "open" in each.attributes
@@ -73,11 +91,47 @@ def test_what_failed_and_is_good_since_is_not_to_be_tried_again(tmp_path: Path) 
     assert typed(parse(tmp_path / "site/names/tv.html")) == [["img", "diff", "tv-2", "tv-1"], ["img", "pin", "tv-2"]]
 
 
-def test_what_took_too_long_can_be_tried_again_with_twice_the_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("timeout", "more"), [(600.0, "1200s"), (0.0, "20s")], ids=["asked for", "the worker's"])
+def test_what_took_too_long_can_be_tried_again_with_twice_the_time(tmp_path: Path, timeout: float, more: str) -> None:
     spool = Spool(tmp_path / "spool")
-    jobs.failed(spool, "tv-1", [], error="too long", cause="time-out", remedy="raise it", timeout=600.0)
+    jobs.failed(spool, "tv-1", [], error="too long", cause="time-out", remedy="raise it", timeout=timeout)
     write(spool, tmp_path / "site", now=jobs.NOW)
     typed_here = typed(parse(tmp_path / "site/jobs/tv-1/index.html"))
-    (submit,) = [words for words in typed_here if words[1] == "submit"]
-    assert submit[2] == str(tmp_path / "spool/jobs/tv-1/kickstart.ks")
-    assert submit[-1] == "--timeout=1200s"
+    assert ["img", "retry", f"--timeout={more}", "tv-1"] in typed_here
+
+
+def test_what_ended_otherwise_or_has_no_time_is_not_to_be_given_more(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    jobs.failed(spool, "tv-1", [], error="no vim", cause="package-missing", remedy="add it", timeout=600.0)
+    jobs.failed(spool, "tv-2", [], error="too long", cause="time-out", remedy="raise it", started_at="")
+    write(spool, tmp_path / "site", now=jobs.NOW)
+    for image_id in ("tv-1", "tv-2"):
+        assert "--timeout" not in str(typed(parse(tmp_path / f"site/jobs/{image_id}/index.html")))
+
+
+def test_the_build_here_is_what_was_asked_for(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    jobs.make(spool, "tv-1", name="tv", packages=("strace", "vim"), groups=("tools",), extra_opts=("--shrink",),
+              tags=("nightly",), extra_repos=("http://r.example.org/",), timeout=90.0,
+              tokenmap={"RELEASE": "5.1", "DB_PASSWORD": "hush"})  # fmt: skip
+    write(spool, tmp_path / "site", now=jobs.NOW)
+    found = parse(tmp_path / "site/jobs/tv-1/index.html").all("bdi")
+    (words,) = [shlex.split(each.text)[2:] for each in found if each.text.startswith("img build /")]
+    assert words[0] == str(tmp_path / "spool/jobs/tv-1/kickstart.ks")
+    assert words[1:7] == ["--name", "tv", "--type", "raw", "--arch", "x86_64"]
+    assert words[7] == "--tokenmap" and words[8].startswith("RELEASE:5.1,DB_PASSWORD:") and "hush" not in words[8]
+    assert words[9:] == [
+        "--extra-repo=http://r.example.org/", "--package=strace", "--package=vim", "--group=tools", "--opt=--shrink",
+        "--tag=nightly", "--timeout=90s",
+    ]  # fmt: skip
+
+
+def test_the_build_here_of_a_good_job_alone_has_its_time_stamps(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    jobs.finished(spool, "tv-1", tmp_path / "images")
+    jobs.failed(spool, "tv-2", [], error="no vim", cause="package-missing", remedy="add it",
+                source_date_epoch=1763978400)  # fmt: skip
+    write(spool, tmp_path / "site", now=jobs.NOW)
+    for image_id, begins in (("tv-1", "SOURCE_DATE_EPOCH=1763978400 img build "), ("tv-2", "img build ")):
+        found = [each.text for each in parse(tmp_path / "site/jobs" / image_id / "index.html").all("bdi")]
+        assert [each[: len(begins)] for each in found if " --name " in each] == [begins]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/report/ledger.py."""
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imgcore.report import rows as rows_module
@@ -29,7 +30,7 @@ def made(number: int, state: int, hours: int, seconds: float, name: str) -> Row:
     return Row(
         image_id, name, slug, (when, image_id), "", seconds=seconds, bytes=seconds * 10, worker=name,
         cause=name if slug.slug == "failed" else "", retry_of=f"j-{hours}", executor="direct",
-        arch=name, image_type="raw",
+        arch=name, image_type="raw", started=when if seconds else None,
     )  # fmt: skip
 
 
@@ -38,7 +39,7 @@ rows = st.builds(
     st.integers(0, 9),
     st.integers(0, 6),
     st.integers(0, 60),
-    st.sampled_from([0.0, 1.0, 2.5]),
+    st.sampled_from([0.0, 1.0, 2.5, 0.7, 97.8]),
     st.sampled_from("ab"),
 )
 
@@ -73,6 +74,7 @@ def read(row: Row) -> bytes:
     return hashlib.blake2b(repr(row).encode(), digest_size=16).digest()
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(rows, st.integers(0, 9)), max_size=40))
 def test_however_rows_came_and_went_it_is_what_its_rows_are(steps: list[Row | int]) -> None:
     ledger, expected = empty(), dict[str, Row]()
@@ -91,6 +93,7 @@ def test_however_rows_came_and_went_it_is_what_its_rows_are(steps: list[Row | in
     assert "j-none" not in ledger.rows
 
 
+@settings(deadline=None)
 @given(st.lists(rows, max_size=30, unique_by=lambda row: row.image_id))
 def test_what_a_group_tells_is_what_its_rows_say(given_rows: list[Row]) -> None:
     ledger = empty()
@@ -112,8 +115,14 @@ def test_what_a_group_tells_is_what_its_rows_say(given_rows: list[Row]) -> None:
         assert list(group.newest(before=row.order)) == ordered[:at][::-1]
     assert group.count() == len(given_rows)
     took = [row.seconds for row in given_rows if row.state.slug in GOOD and row.seconds]
-    assert group.usual() == (statistics.median(took) if took else 0)
-    assert group.longest() == max(took, default=0)
+    timed = Group(ledger.rows)
+    for row in given_rows:
+        found = ledger.rows.find(row.image_id)
+        assert found is not None
+        timed.add(found[0], row, 0)
+    assert timed.usual() == pytest.approx(statistics.median(took) if took else 0, rel=1e-6)
+    assert timed.longest() == pytest.approx(max(took, default=0), rel=1e-6)
+    assert (group.usual(), group.longest()) == (0, 0)
 
 
 def test_a_row_that_grows_and_one_in_the_place_of_another_are_read_as_they_were_put() -> None:
@@ -150,6 +159,31 @@ def test_jobs_whose_ids_have_the_same_hash_are_told_apart(monkeypatch: pytest.Mo
         ledger.put(row, read(row))
     ledger.drop("j-2")
     assert {image_id: ledger.rows.get(image_id) for image_id in expected} == {**expected, "j-2": None}
+
+
+def test_of_very_many_that_come_and_go_each_is_found_and_its_place_is_taken_again() -> None:
+    ledger, number = empty(), 700
+    rows = [made(each, 2, 3, 1.0, f"n{each}") for each in range(number)]
+    for row in rows:
+        ledger.rows.put(row, read(row))
+    for turn in (0, 1, 0):
+        gone, kept = rows[turn::2], rows[1 - turn :: 2]
+        for row in gone:
+            ledger.rows.drop(row.image_id)
+        assert {ledger.rows.get(row.image_id) for row in gone} == {None}
+        assert [ledger.rows.get(row.image_id) for row in kept] == kept
+        assert len(ledger.rows) == len(list(ledger.rows.slots())) == len(kept)
+        for row in gone:
+            ledger.rows.put(row, read(row))
+    assert [ledger.rows.get(row.image_id) for row in rows] == rows
+    assert len(ledger.rows) == len(ledger.rows.times) == number
+
+
+def test_a_row_that_is_written_in_pieces_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger, row, write = empty(), made(1, 2, 3, 1.0, "n" * 100), os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda file, content, offset: write(file, content[:30], offset))
+    ledger.put(row, read(row))
+    assert ledger.rows.get("j-1") == row
 
 
 def test_the_file_of_the_rows_has_no_name(tmp_path: Path) -> None:

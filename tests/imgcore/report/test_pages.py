@@ -463,14 +463,16 @@ def test_finished_jobs_that_the_index_has_no_room_for_are_on_the_page_of_their_m
         jobs.make(spool, image_id)
         with spool.edit(image_id) as edit:
             edit.move(Status.CANCELLED, finished_at=f"2025-{9 + number // 60:02}-01T00:00:{number % 60:02}Z")
+    jobs.failed(spool, "old-104", [], error="no", cause="internal", remedy="x", finished_at="2025-09-01T01:00:00Z")
     write(spool, tmp_path / "site", now=jobs.NOW)
     index = parse(tmp_path / "site/index.html")
     assert len([each for each in index.elements if each.attributes.get("class") == "name"]) == 100
+    assert "2025-10 44" in index.text and "2025-09 61, 1 failed" in index.text
     assert "months/2025-09.html" in index.links
-    assert "The newest 100 of 104 finished jobs" in index.text
+    assert "The newest 100 of 105 finished jobs" in index.text
     month = parse(tmp_path / "site/months/2025-09.html")
     assert_sound(month, tmp_path / "site")
-    assert len([each for each in month.elements if each.attributes.get("class") == "name"]) == 60
+    assert len([each for each in month.elements if each.attributes.get("class") == "name"]) == 61
 
 
 @pytest.mark.parametrize(
@@ -537,20 +539,53 @@ def test_parts_of_a_log_go_with_the_lines_and_with_the_job(tmp_path: Path) -> No
     assert not place.exists()
 
 
-def test_a_month_with_many_jobs_has_a_page_a_day(tmp_path: Path) -> None:
+def test_a_month_with_many_jobs_has_a_page_a_day_and_one_that_leads_to_them(tmp_path: Path) -> None:
     def ended(day: int, number: int) -> Row:
         when = datetime(2025, 11, day, tzinfo=UTC)
-        return Row(f"d-{number}", "d", State("done", "Done"), (when, f"d-{number}"), "")
+        state = State("failed", "Failed") if number == 7 else State("done", "Done")
+        return Row(f"d-{number}", "d", state, (when, f"d-{number}"), "")
 
     ledger = Ledger(tmp_path)
     for number in range(index.MONTH + 2):
         ledger.put(ended(1 + number % 2, number), bytes(16))
-    undated = Row("d", "d", State("done", "Done"), (NEVER, "d"), "")
-    ledger.put(undated, bytes(16))
+    for number in range(index.MONTH + 2):
+        ledger.put(Row(f"u-{number}", "u", State("done", "Done"), (NEVER, f"u-{number}"), ""), bytes(16))
     arranged = index.arrange(ledger, jobs.NOW)
-    assert [(month.name, len(month.rows)) for month in arranged.months] == [
-        ("2025-11-02", 251), ("2025-11-01", 251), ("undated", 1),
+    assert [(month.name, month.number, month.failed) for month in arranged.months] == [
+        ("2025-11", 502, 1), ("undated", 502, 0),
     ]  # fmt: skip
+    pages = [page for month in arranged.months for page in month.pages]
+    assert [(page.name, page.above, len(page.rows), page.failed) for page in pages] == [
+        ("2025-11-02", "2025-11", 251, 1), ("2025-11-01", "2025-11", 251, 0), ("2025-11", "", 502, 1),
+        ("undated", "", 502, 0),
+    ]  # fmt: skip
+
+
+def test_the_page_of_a_month_with_many_jobs_leads_to_its_days_and_is_as_before_when_they_are_few_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "MONTH", 105)
+    spool = Spool(tmp_path / "spool")
+    for number in range(106):
+        jobs.make(spool, f"d-{number}")
+        with spool.edit(f"d-{number}") as edit:
+            edit.move(Status.CANCELLED, finished_at=f"2025-11-{1 + number % 2:02}T00:00:00Z")
+    report, months = Report(spool, tmp_path / "site"), tmp_path / "site/months"
+    report.update(now=jobs.NOW)
+    assert sorted(each.stem for each in months.iterdir()) == ["2025-11", "2025-11-01", "2025-11-02"]
+    assert [each for each in parse(tmp_path / "site/index.html").links if "months/" in each] == [
+        "months/2025-11.html"
+    ]
+    month, day = (parse(months / f"{name}.html") for name in ("2025-11", "2025-11-01"))
+    assert {"../months/2025-11-01.html", "../months/2025-11-02.html"} <= set(month.links)
+    assert "2025-11-01 53" in month.text and "2025-11.html" in day.links
+    for each in (month, day):
+        assert_sound(each, tmp_path / "site")
+    spool.set_aside("d-0", "gone")
+    report.update({"d-0"}, now=jobs.NOW)
+    assert [each.stem for each in months.iterdir()] == ["2025-11"]
+    names = [each for each in parse(months / "2025-11.html").elements if each.attributes.get("class") == "name"]
+    assert len(names) == 105
 
 
 def test_a_log_of_a_million_lines_makes_a_small_page(tmp_path: Path) -> None:
@@ -561,3 +596,20 @@ def test_a_log_of_a_million_lines_makes_a_small_page(tmp_path: Path) -> None:
     path = tmp_path / "site/jobs/long-1/index.html"
     assert path.stat().st_size < 150_000
     assert "The last 300 of 1,000,000 lines" in parse(path).text
+
+
+def test_a_column_of_numbers_is_sorted_by_numbers_however_they_are_shown(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    for number in range(2):
+        jobs.finished(spool, f"tv-{number}", tmp_path / "images", name="tv")
+    with spool.edit("tv-0") as edit:
+        edit.update(package_count=1204)
+    write(spool, tmp_path / "site", now=jobs.NOW)
+    shown = {
+        each.text: each.attributes.get("data-sort")
+        for name in ("index.html", "failures.html")
+        for each in parse(tmp_path / "site" / name).all("td")
+        if "num" in each.attributes.get("class", "")
+    }
+    assert (shown["1,204"], shown["1 min 38 s"], shown["2"]) == ("1204", "98.4", "2")
+    assert {text for text, sort in shown.items() if sort is None} == {"100 %"}

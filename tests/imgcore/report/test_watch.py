@@ -59,7 +59,7 @@ def content(target: Path) -> dict[str, bytes]:
     return {str(path.relative_to(target)): path.read_bytes() for path in target.rglob("*") if path.is_file()}
 
 
-def soon(happened: Callable[[], bool], seconds: float = 30.0) -> float:
+def soon(happened: Callable[[], bool], seconds: float = 120.0) -> float:
     """How long it took."""
     start = time.monotonic()
     while not happened():
