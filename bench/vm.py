@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a virtual machine costs, against a bare boot of the same kernel with the same accelerator.
 
     python bench/vm.py [--rounds N] [--example] [--json]
 
 The bare boot is QEMU alone with the kernel, the same modules and an init that says a word and turns the machine off.
 `first command` is the launcher, libvirt included, to the first line of a tool in the sandbox in the machine, and is
-held against `bare word`; what comes after the result, against what comes after the word. Then what a machine takes of
-memory beside its own: proportional set sizes (proc(5), smaps) of QEMU without the guest's memory, of the launcher,
-and of libvirtd, which all machines share. `--example` also builds the example image in a machine and directly, with
-where the time goes. Ends with 1 where the first command takes more than 1.2 times as long as the bare word in the
-median and in its fastest run.
+held against `bare word`. What comes after its last line, until the worker knows how it ended and has its files, is
+held against what comes after the bare word. The machine's own end goes on while the worker delivers, and is told
+beside it. Then what a machine takes of memory beside its own: proportional set sizes (proc(5), smaps) of QEMU without
+the guest's memory, of the launcher, and of libvirtd, which all machines share. `--example` also builds the example
+image in a machine and directly, with where the time goes. Ends with 1 where one of the two takes more than 1.2 times
+as long in the median and in its fastest run.
 """
 
 from __future__ import annotations
@@ -35,8 +37,11 @@ from imgcore.executor.vm.accelerators import WORKS, Memory
 from imgcore.vmsettings import VmSettings
 
 TOP = Path(__file__).resolve().parents[1]
-NAMES = ("bare word", "from the word to the end", "first command", "from the result to the end", "all of it")
-TARGET = Target("first command", "bare word", 1.2)
+NAMES = (
+    *("bare word", "bare word to the end"),
+    *("first command", "last line to the result", "result to the end", "all of it"),
+)
+TARGETS = (Target("first command", "bare word", 1.2), Target("last line to the result", "bare word to the end", 1.2))
 _INIT = b"""#!/imager/busybox sh
 b=/imager/busybox
 $b mount -t proc proc /proc; $b mount -t devtmpfs devtmpfs /dev
@@ -112,21 +117,22 @@ class Bench:
             process.stdout.read()
         return found
 
-    def machine(self, command: str) -> tuple[float, float, float]:
-        """Seconds to the first line of `command`, to the result, and to the end of everything."""
+    def machine(self, command: str) -> tuple[float, float, float, float]:
+        """Seconds to the first and the last line of `command`, to the result, and to the end of everything."""
         words = self._launcher(command)
         began = time.monotonic()
         with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ}) as process:
             assert process.stdin and process.stdout
             process.stdin.write(frames.pack_inputs({}))
             process.stdin.flush()
-            first = result = 0.0
+            first = last = result = 0.0
             for kind, content in frames.read(process.stdout):  # type: ignore[arg-type]
-                if kind == frames.LINES and b"[imager" not in content and not first:
-                    first = time.monotonic() - began
+                if kind == frames.LINES and b"[imager" not in content:
+                    last = time.monotonic() - began
+                    first = first or last
                 if kind == frames.END:
                     result = time.monotonic() - began
-        return first, result, time.monotonic() - began
+        return first, last, result, time.monotonic() - began
 
 
 def _running(word: str) -> int:
@@ -178,8 +184,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         seconds: dict[str, list[float]] = {name: [] for name in NAMES}
         for _ in range(given.rounds):
             word, boot = bench.bare()
-            first, result, whole = bench.machine("echo word")
-            for name, taken in zip(NAMES, (word, boot - word, first, whole - result, whole), strict=True):
+            first, last, result, whole = bench.machine("echo word")
+            for name, taken in zip(
+                NAMES, (word, boot - word, first, result - last, whole - result, whole), strict=True
+            ):
                 seconds[name].append(taken)
         found = medians({name: [Run(each, 0.0, (), 0) for each in taken] for name, taken in seconds.items()})
         memory = bench.memory()
@@ -193,8 +201,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"  memory beside the machine's own: {told}")
         for executor, phases in built.items():
             print(f"  the example, {executor}: {phases}")
-        print(TARGET.told(found))
-    return 0 if TARGET.met(found) else 1
+        for each in TARGETS:
+            print(each.told(found))
+    return 0 if all(each.met(found) for each in TARGETS) else 1
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """One job, from its record to its result: prepare, run, judge, deliver, and say so in the record.
 
 The record is BUILDING exactly as long as a process holds the job's claim. Whatever goes wrong becomes the
@@ -6,9 +7,11 @@ record's `error`, a sentence with its cause and remedy; the log is delivered als
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
+import shutil
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -23,8 +26,7 @@ from imgcore.buildlog import BuildLog, without_credentials
 from imgcore.config import Config
 from imgcore.delivery import Delivery, discard, place
 from imgcore.errors import BuildError, Cancelled, ImagerError, InputError
-from imgcore.executor import READABLE, Executor, Limits, Outcome, Task
-from imgcore.executor.vm import keeping
+from imgcore.executor import KEPT, READABLE, Executor, Limits, Outcome, Task
 from imgcore.job import Job, Status
 from imgcore.progress import Observer, Progress, Silent
 from imgcore.request import Request
@@ -69,7 +71,8 @@ class Worker:
         """
         job = claim.job
         discard(self._config.base_dir, job.prefix, job.image_id)
-        keeping.forget(log_path.parent)
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(log_path.parent / KEPT)
         claim.update(tool=self._config.tool, executor=self._executor.name, directory=str(self._place(job)))
         began = time.monotonic()
         with BuildLog(log_path, self._config.log_bytes) as log:
@@ -119,17 +122,17 @@ class Worker:
             readable=prepared.readable,
             urls=prepared.urls,
             limits=limits,
-            keep=recorder.log.path.parent / keeping.DIRECTORY if self._config.vm.keep_on_failure else None,
+            keep=recorder.log.path.parent / KEPT if self._config.vm.keep_on_failure else None,
         )
         with Delivery(self._config.base_dir, job.prefix, job.image_id) as delivery:
             recorder.delivery = delivery
-            recorder.outcome = self._executor.run(task, recorder, recorder.stop)
-            if recorder.outcome.stopped_by:
-                raise stopped(recorder.outcome, limits)
-            result = used.judge(order, recorder.outcome, _Output(delivery, recorder.tail))
-            recorder.progress(Progress("deliver"))
-            warnings = (*prepared.warnings, *result.warnings)
-            return self._publish(job, delivery, result, recorder, warnings)
+            with self._executor.run(task, recorder, recorder.stop) as recorder.outcome:
+                if recorder.outcome.stopped_by:
+                    raise stopped(recorder.outcome, limits)
+                result = used.judge(order, recorder.outcome, _Output(delivery, recorder.tail))
+                recorder.progress(Progress("deliver"))
+                warnings = (*prepared.warnings, *result.warnings)
+                return self._publish(job, delivery, result, recorder, warnings)
 
     def _publish(
         self, job: Job, delivery: Delivery, result: tool.Result, recorder: _Recorder, warnings: Sequence[str]
@@ -344,9 +347,8 @@ def _manifest(job: Job, result: tool.Result) -> bytes:
 
 def _kept(directory: Path, image_id: str, more: bool) -> str:
     """What a failure's remedy says of a machine that was kept."""
-    if keeping.disk_of(directory) is None:
-        return ""
-    return f"{'; ' if more else ''}its machine is kept in {directory / keeping.DIRECTORY}: `img vm shell {image_id}`"
+    kept = directory / KEPT
+    return f"{'; ' if more else ''}its machine is kept in {kept}: `img vm shell {image_id}`" if kept.exists() else ""
 
 
 def _told(error: ImagerError) -> dict[str, Any]:

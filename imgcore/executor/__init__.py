@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Where a tool runs: in a sandbox on this machine, directly, through the sudo door, or in a virtual machine.
 
 Inside the sandbox every tool finds the same places, whatever the executor:
@@ -20,14 +21,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-__all__ = ["READABLE", "Executor", "Limits", "Outcome", "Receiver", "Task"]
+__all__ = ["KEPT", "READABLE", "Executor", "Limits", "Outcome", "Receiver", "Task"]
 
 #: Where the sandbox shows a task's readable directories, by their number.
 READABLE = "/run/imager/readable"
+#: Where in a job's directory `Task.keep` is.
+KEPT = "vm"
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class Task:
     #: What a build that may reach nothing else must reach: its repositories.
     urls: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
-    #: Where a virtual machine is kept whose tool failed; None: nowhere.
+    #: The directory to be made, whole or not at all, of a virtual machine whose tool failed; None: none is kept.
     keep: Path | None = None
 
 
@@ -102,9 +106,11 @@ class Executor(Protocol):
     def name(self) -> str:
         """What the record calls it."""
 
-    def run(self, task: Task, receiver: Receiver, stop: threading.Event) -> Outcome:
-        """Run `task`; setting `stop` ends it soon with `stopped_by="cancel"`.
+    def run(self, task: Task, receiver: Receiver, stop: threading.Event) -> AbstractContextManager[Outcome]:
+        """Run `task`: a `with` that begins when its outcome is known, all files delivered.
 
-        Files are delivered only after a run that ended by itself. Raises BuildError where the sandbox itself
-        cannot be made (cause `sandbox`), with what the machine lacks and what to choose instead.
+        It may take the sandbox a moment to be gone, which the `with` waits for at its end: then nothing is left.
+        Setting `stop` ends the run soon with `stopped_by="cancel"`. Files are delivered only after a run that ended
+        by itself. Raises BuildError where the sandbox itself cannot be made (cause `sandbox`), with what the machine
+        lacks and what to choose instead.
         """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The executors of this machine: `direct` (as root, or in a user namespace) and `sudo` (through the door).
 
 Both start the same sandbox (imgcore.executor.sandbox) and differ in the command that starts it. What the
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -199,7 +200,8 @@ class SandboxExecutor:
     more: Callable[[Task], Sequence[str]] = lambda task: ()
     environment: Mapping[str, str] = field(default_factory=dict)
 
-    def run(self, task: Task, receiver: Receiver, stop: threading.Event) -> Outcome:
+    @contextlib.contextmanager
+    def run(self, task: Task, receiver: Receiver, stop: threading.Event) -> Iterator[Outcome]:
         """See `Executor.run`."""
         try:
             process = subprocess.Popen(
@@ -222,6 +224,9 @@ class SandboxExecutor:
         try:
             self._send(process, task.inputs)
             end = self._listen(process, receiver, watch.use)
+            if isinstance(end, dict):
+                yield _outcome(end, watch)
+                return
         except BaseException:
             watch.over.set()
             if process.stdin is not None:
@@ -230,11 +235,10 @@ class SandboxExecutor:
             raise
         finally:
             complaint = self._finish(process, watch)
-        if isinstance(end, dict):
-            return _outcome(end, watch)
         if watch.stopped_by:
             # Ended while it was being made: what it says of that is no news.
-            return Outcome(1, stopped_by=watch.stopped_by)
+            yield Outcome(1, stopped_by=watch.stopped_by)
+            return
         raise end or BuildError(
             f"the {self.name} sandbox ended unexpectedly" + (f": {complaint}" if complaint else ""),
             "`make door` lets a user in; `img doctor` looks for the reason"
@@ -267,7 +271,11 @@ class SandboxExecutor:
     def _listen(
         process: subprocess.Popen[bytes], receiver: Receiver, use: _Use
     ) -> dict[str, object] | BuildError | None:
-        """How the tool ended, or why there is no sandbox; None where the sandbox did not say."""
+        """How the tool ended, or why there is no sandbox; None where the sandbox did not say.
+
+        Of a tool that did what it should that is known before its sandbox has ended; others have no such hurry, and
+        their machine may be kept first.
+        """
         if process.stdout is None:
             raise AssertionError("stdout is a pipe")
         end: dict[str, object] | BuildError | None = None
@@ -287,19 +295,21 @@ class SandboxExecutor:
                 told = json.loads(content)
                 end = BuildError(str(told["message"]), str(told["remedy"]), "sandbox")
             elif kind == frames.END:
-                end = json.loads(content)
+                end = told = json.loads(content)
+                if not told["status"] and not told["stopped"]:
+                    break
         return end
 
     @staticmethod
     def _finish(process: subprocess.Popen[bytes], watch: _Watch) -> str:
         """Wait for the end; what the sandbox said on standard error, in one line."""
         with process:
-            if process.stdin is not None:
-                with contextlib.suppress(OSError):
-                    process.stdin.close()
             if process.stdout is not None:
                 while process.stdout.read(1 << 16):
                     pass
+            if process.stdin is not None:
+                with contextlib.suppress(OSError):
+                    process.stdin.close()
             text = process.stderr.read(1 << 16).decode("utf-8", "replace") if process.stderr is not None else ""
             process.wait()
         watch.over.set()

@@ -7,15 +7,14 @@ import dataclasses
 import json
 from collections.abc import Iterator
 from importlib.util import find_spec
-from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
 
 from imgcore import kickstart
 from imgcore.creator import plan as plans
 from imgcore.errors import BuildError
-from imgcore.executor import READABLE, Outcome
+from imgcore.executor import Outcome
 from imgcore.tool import Artifact, Order, Output, Package, Prepared, Result
 from imgcore.tool.diagnosis import diagnose
+from imgcore.tool.shown import Shown
 
 __all__ = ["Builtin", "RESULT"]
 
@@ -46,8 +45,8 @@ class Builtin:
             source_date_epoch=order.source_date_epoch,
             build_id=order.image_id,
         )
-        shown = _Shown()
-        plan = dataclasses.replace(plan, repositories=tuple(shown.repository(each) for each in plan.repositories))
+        shown = Shown()
+        plan = dataclasses.replace(plan, repositories=tuple(_inside(shown, each) for each in plan.repositories))
         return Prepared(
             arguments=(),
             inputs={"plan.json": plans.to_json(plan).encode()},
@@ -84,29 +83,11 @@ def _urls(plan: plans.Plan) -> Iterator[str]:
                 yield url
 
 
-class _Shown:
-    """Local repositories, and under which path the sandbox shows each."""
-
-    def __init__(self) -> None:
-        self.directories: list[Path] = []
-
-    def repository(self, repository: plans.Repository) -> plans.Repository:
-        return dataclasses.replace(
-            repository,
-            url=self._inside(repository.url, whole=True),
-            mirrorlist=self._inside(repository.mirrorlist, whole=False),
-            gpg_key=self._inside(repository.gpg_key, whole=False),
-        )
-
-    def _inside(self, url: str, *, whole: bool) -> str:
-        """The URL by which the sandbox finds what is at a file: URL; `whole`: it is a directory, not a file."""
-        if not url.startswith("file:"):
-            return url
-        path = Path(unquote(urlsplit(url).path))
-        directory = path if whole else path.parent
-        if not directory.is_dir():
-            return url  # the creator says that it is not there, with the kickstart's line
-        if directory not in self.directories:
-            self.directories.append(directory)
-        place = f"{READABLE}/{self.directories.index(directory)}"
-        return "file://" + quote(place if whole else f"{place}/{path.name}")
+def _inside(shown: Shown, repository: plans.Repository) -> plans.Repository:
+    """The repository as the sandbox finds it. What is not there the creator names, with the kickstart's line."""
+    return dataclasses.replace(
+        repository,
+        url=shown.inside(repository.url, whole=True),
+        mirrorlist=shown.inside(repository.mirrorlist, whole=False),
+        gpg_key=shown.inside(repository.gpg_key, whole=False),
+    )

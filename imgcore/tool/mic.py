@@ -16,6 +16,7 @@ from imgcore.errors import BuildError, InputError
 from imgcore.executor import Outcome
 from imgcore.tool import Artifact, Order, Output, Package, Prepared, Result
 from imgcore.tool.diagnosis import diagnose
+from imgcore.tool.shown import Shown
 
 __all__ = ["Mic", "Mic2"]
 
@@ -32,8 +33,13 @@ _IGNORED = re.compile(
     r"^(?:Warning|Error)\b.*?(?:unknown command|no such option|unrecognized|ignored?)", re.IGNORECASE
 )
 _NEVR = re.compile(r"^(?P<name>\S+)-(?P<version>[^-\s]+)-(?P<release>[^-\s]+)\.(?P<arch>\w+)$")
+#: A line of the list of packages; older ones have the name alone.
+_LISTED = re.compile(
+    r"^(?P<name>\S+)\.(?P<arch>\w+)\s+(?:(?P<epoch>\d+):)?(?P<version>[^-\s]+)-(?P<release>[^-\s]+)$"
+)
 _REPO = re.compile(r"^[ \t]*repo[ \t].*$", re.MULTILINE)
 _URL = re.compile(r"https?://[^\s\"']+")
+_FILE = re.compile(r"file:/[^\s\"']+")
 _INSTALLED = re.compile(r"Installing: (\S+)")
 
 
@@ -103,9 +109,26 @@ class Mic2:
 
 def _prepared(order: Order, arguments: list[str]) -> Prepared:
     environment = {"SOURCE_DATE_EPOCH": str(order.source_date_epoch)} if order.source_date_epoch else {}
-    inputs = {f"{order.name}.ks": order.kickstart}
+    shown = Shown()
+    inputs = {f"{order.name}.ks": _with_own_repositories(order, shown)}
     as_built = kickstart.redact(order.kickstart.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
-    return Prepared((*arguments, *order.extra_opts), inputs, as_built, environment, urls=_urls(order))
+    return Prepared(
+        (*arguments, *order.extra_opts), inputs, as_built, environment, tuple(shown.directories), _urls(order)
+    )
+
+
+def _with_own_repositories(order: Order, shown: Shown) -> bytes:
+    """The kickstart with the repositories of this machine where the sandbox shows them: a machine has no others."""
+
+    def inside(url: re.Match[str]) -> str:
+        found = url[0]
+        for key, value in order.tokens.items():
+            found = found.replace(f"@{key}@", value)
+        moved = shown.inside(found, whole=True)
+        return url[0] if moved == found else moved
+
+    text = order.kickstart.decode("utf-8", "surrogateescape")
+    return _REPO.sub(lambda line: _FILE.sub(inside, line[0]), text).encode("utf-8", "surrogateescape")
 
 
 def _urls(order: Order) -> tuple[str, ...]:
@@ -149,16 +172,26 @@ def _kind(name: str, made: list[str], image: str) -> str:
 
 
 def _packages(order: Order, output: Output) -> Iterator[Package]:
-    versions: dict[str, re.Match[str]] = {}
+    told: dict[str, re.Match[str]] = {}
     for line in output.tail:
         for word in _INSTALLED.findall(line):
             match = _NEVR.match(word)
             if match is not None:
-                versions[match["name"]] = match
-    names: list[str] = []
-    if f"{order.name}.packages" in output.files:
-        text = output.read(f"{order.name}.packages", 2**22).decode("utf-8", "replace")
-        names = [line.split()[0] for line in text.splitlines() if line.strip()]
-    for name in sorted({*names, *versions}):
-        known = versions.get(name)
-        yield Package(name, "", known["version"], known["release"], known["arch"]) if known else Package(name)
+                told[match["name"]] = match
+    if f"{order.name}.packages" not in output.files:
+        yield from (_package(told[name]) for name in sorted(told))
+        return
+    # What is told while it installs is cut to the width of a line, so the list has the last word.
+    text = output.read(f"{order.name}.packages", 2**22).decode("utf-8", "replace")
+    for line in sorted({line.strip() for line in text.splitlines() if line.strip()}):
+        listed = _LISTED.match(line)
+        if listed is not None:
+            yield _package(listed)
+        else:
+            name = line.split()[0]
+            yield _package(told[name]) if name in told else Package(name)
+
+
+def _package(match: re.Match[str]) -> Package:
+    found = match.groupdict()
+    return Package(found["name"], found.get("epoch") or "", found["version"], found["release"], found["arch"])

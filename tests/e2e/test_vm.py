@@ -1,11 +1,14 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A build in a virtual machine is the build that it is elsewhere: command, progress, record and bytes."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import pty
 import re
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -18,6 +21,7 @@ from tests.support.sandboxes import REPOSITORY
 from tests.support.web import serve
 
 pytestmark = [pytest.mark.real, pytest.mark.vm]
+full = pytest.mark.full
 
 _EXAMPLE = "examples/tiny/tiny.ks"
 
@@ -105,14 +109,43 @@ def test_a_shell_opens_in_such_a_machine_and_is_gone_with_it(home: Home) -> None
     assert machines.left() == []
 
 
-def test_a_script_of_another_architecture_is_a_sentence_where_no_qemu_user_is(home: Home, repository: Path) -> None:
-    # The head of a program for aarch64 (e_machine 183), which stands for its shell.
-    program = r"\177ELF\002\001\001" + 9 * r"\000" + r"\002\000\267\000" + 44 * r"\000"
-    make = f"%post --nochroot\nprintf '{program}' >$INSTALL_ROOT/foreign\nchmod 755 $INSTALL_ROOT/foreign\n%end\n"
-    text = small.kickstart(repository, tail=f"{make}%post --erroronfail --interpreter=/foreign\necho there\n%end\n")
-    done = home.img("build", home.kickstart(text), "--type=fs", "--arch=aarch64", "--executor=vm")
+@pytest.mark.parametrize(
+    ("arch", "bits", "machine"), [("aarch64", 64, 183), pytest.param("armv7hl", 32, 40, marks=full)]
+)
+def test_a_script_of_another_architecture_is_a_sentence_where_no_qemu_user_is(
+    home: Home, repository: Path, arch: str, bits: int, machine: int
+) -> None:
+    # The head of such a program stands for the image's shell.
+    done = built_with(home, repository, arch, program(bits, machine, b""))
     assert done.code == 1
-    assert "a program for aarch64, which this machine cannot run (install qemu-user-static" in done.err
+    assert f"a program for {arch}, which this machine cannot run (install qemu-user-static" in done.err
+
+
+def test_scripts_for_i586_run_as_they_do_on_such_a_machine(home: Home, repository: Path) -> None:
+    # write(1, "of 32 bits\n", 11) and exit(0)
+    said = b"of 32 bits\n"
+    code = b"\xb8\x04\0\0\0\xbb\x01\0\0\0\xb9\x73\x80\x04\x08\xba\x0b\0\0\0\xcd\x80\x31\xdb\xb8\x01\0\0\0\xcd\x80"
+    done = built_with(home, repository, "i586", program(32, 3, code + said), "-v")
+    assert done.code == 0, done.err
+    assert "of 32 bits" in done.err
+
+
+def program(bits: int, machine: int, code: bytes) -> bytes:
+    """A program (ELF) for the architecture with the number `machine`, that begins at 0x8048054 and is static."""
+    kind = b"\x7fELF" + bytes([bits // 32, 1, 1]) + bytes(9) + struct.pack("<HHI", 2, machine, 1)
+    if bits == 64:
+        return kind + bytes(44)
+    size = 84 + len(code)
+    head = struct.pack("<IIIIHHHHHH", 0x8048054, 52, 0, 0, 52, 32, 1, 0, 0, 0)
+    return kind + head + struct.pack("<IIIIIIII", 1, 0, 0x8048000, 0x8048000, size, size, 5, 0x1000) + code
+
+
+def built_with(home: Home, repository: Path, arch: str, shell: bytes, *words: str) -> Done:
+    """A build for another architecture, with a script whose interpreter is `shell`."""
+    file = "$INSTALL_ROOT/foreign"
+    make = f"%post --nochroot\necho {base64.b64encode(shell).decode()} | base64 -d >{file}\nchmod 755 {file}\n%end\n"
+    text = small.kickstart(repository, tail=f"{make}%post --erroronfail --interpreter=/foreign\necho there\n%end\n")
+    return home.img("build", home.kickstart(text), "--type=fs", f"--arch={arch}", "--executor=vm", *words)
 
 
 def test_without_qemu_the_doctor_says_what_to_install(home: Home) -> None:

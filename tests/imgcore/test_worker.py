@@ -104,7 +104,7 @@ def test_the_image_is_delivered_while_the_sandbox_ends_and_the_job_is_done_when_
     assert seen == [Status.BUILDING]
 
 
-def test_what_an_executor_keeps_of_a_failure_is_told_and_goes_when_the_job_is_built_again(bench: Bench) -> None:
+def test_what_an_executor_keeps_of_a_failure_is_told(bench: Bench) -> None:
     bench.config = dataclasses.replace(bench.config, vm=VmSettings(keep_on_failure=True))
 
     def act(task: Task, receiver: Receiver, stop: threading.Event) -> Outcome:
@@ -115,10 +115,16 @@ def test_what_an_executor_keeps_of_a_failure_is_told_and_goes_when_the_job_is_bu
     job = bench.build(act)
     kept = bench.spool.directory(job.image_id) / "vm"
     assert job.error_remedy.endswith(f"its machine is kept in {kept}: `img vm shell {job.image_id}`")
+
+
+def test_what_an_executor_kept_of_an_earlier_try_is_gone_when_a_job_is_built(bench: Bench) -> None:
     request = parse({"kickstart": KICKSTART, "name": "img", "arch": "x86_64", "image_type": "loop"})
-    bench.spool.retry(job.image_id, "me")
-    with bench.spool.start(job.image_id) as claim:
-        Worker(bench.config, Played(says([], FILES))).build(claim, request, bench.spool.log(job.image_id))
+    made = bench.spool.create_unique("img", request.job("none"), kickstart=request.kickstart.encode())
+    kept = bench.spool.directory(made.image_id) / "vm"
+    kept.mkdir()
+    (kept / "disk").touch()
+    with bench.spool.start(made.image_id) as claim:
+        Worker(bench.config, Played(says([], FILES))).build(claim, request, bench.spool.log(made.image_id))
     assert not kept.exists()
 
 

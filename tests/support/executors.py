@@ -1,9 +1,11 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Executors and tools of tests: they do what a test says, and nothing else."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from imgcore.executor import Outcome, Receiver, Task
@@ -13,15 +15,18 @@ Act = Callable[[Task, Receiver, threading.Event], Outcome]
 
 @dataclass
 class Played:
-    """An executor that plays `act`; `tasks` has what it was asked for."""
+    """An executor that plays `act`, and `end` while its sandbox ends; `tasks` has what it was asked for."""
 
     act: Act
     name: str = "played"
+    end: Callable[[], object] = lambda: None
     tasks: list[Task] = field(default_factory=list)
 
-    def run(self, task: Task, receiver: Receiver, stop: threading.Event) -> Outcome:
+    @contextlib.contextmanager
+    def run(self, task: Task, receiver: Receiver, stop: threading.Event) -> Iterator[Outcome]:
         self.tasks.append(task)
-        return self.act(task, receiver, stop)
+        yield self.act(task, receiver, stop)
+        self.end()
 
 
 def says(lines: Sequence[str], files: dict[str, bytes] | None = None, outcome: Outcome | None = None) -> Act:

@@ -79,7 +79,7 @@ class Home:
             input=text.encode(),
             capture_output=True,
             check=False,
-            timeout=300,
+            timeout=800,
             umask=umask,
         )
         return Done(done.returncode, done.stdout.decode(), done.stderr.decode())

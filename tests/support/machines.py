@@ -32,7 +32,7 @@ def run(script: str, cache: Path, *options: str, inputs: dict[str, bytes] | None
 
 
 def left() -> list[str]:
-    """What machines have left on this host; nothing, where all is well."""
+    """What machines have left on this host, in this PID namespace: others may have their own machines meanwhile."""
     found = subprocess.run(
         ["virsh", "-c", URI, "list", "--all", "--name"], capture_output=True, text=True, check=True
     )
@@ -42,7 +42,8 @@ def left() -> list[str]:
     processes = []
     for each in Path("/proc").iterdir():
         try:
-            words = (each / "cmdline").read_bytes().split(b"\0") if each.name.isdecimal() else []
+            ours = each.name.isdecimal() and (each / "ns/pid").readlink() == Path("/proc/self/ns/pid").readlink()
+            words = (each / "cmdline").read_bytes().split(b"\0") if ours else []
         except OSError:
             continue
         if b"qemu-system" in words[0] if words else False:

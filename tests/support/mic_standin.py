@@ -58,7 +58,7 @@ def main() -> int:
         print(_ERRORS[failure], file=sys.stderr)
         return 1
     print("Info[11/24 07:00:00] : 2 packages to be installed")
-    for number, package in enumerate(("filesystem-1.0-1.noarch", "hello-2.1-3.x86_64"), 1):
+    for number, package in enumerate(("filesystem-1.0-1.noa", "hello-2.1-3.x86_64"), 1):
         print(f"Installing: {package} +++++   [{number}/2]\r", end="", flush=True)
     print()
     if failure == "ignored":
@@ -71,7 +71,7 @@ def main() -> int:
             image_type, f"{name}.img"
         )
         (out / made.replace("@NAME@", name)).write_bytes(b"image of " + image_type.encode())
-    (out / f"{name}.packages").write_text("filesystem\nhello\n")
+    (out / f"{name}.packages").write_text("filesystem.noarch 1.0-1\nhello.x86_64 2.1-3")
     (out / f"{name}.ks").write_text(text)
     (out / f"{name}.arguments").write_text("\n".join(arguments))
     print("Info[11/24 07:00:00] : Finished.")

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What is kept of a machine whose build failed, for somebody to look at: its disk, and the end of its console's text.
 
     JOB/vm/disk       what the build wrote, sparse: a file system (ext4), with its /run/imager at work/imager
@@ -14,12 +15,11 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from imgcore.executor import KEPT
 from imgcore.executor.vm import disk
 
-__all__ = ["DIRECTORY", "disk_of", "forget", "keep"]
+__all__ = ["disk_of", "forget", "keep"]
 
-#: Of a job's directory, for what is kept.
-DIRECTORY = "vm"
 _DISK, _CONSOLE = "disk", "console"
 
 
@@ -39,13 +39,13 @@ def keep(opened: int, console: Sequence[str], place: Path) -> None:
 
 def disk_of(job: Path) -> Path | None:
     """The disk that is kept of the job with this directory."""
-    found = job / DIRECTORY / _DISK
+    found = job / KEPT / _DISK
     return found if found.is_file() else None
 
 
 def forget(job: Path) -> bool:
     """Remove what is kept of the job with this directory; whether there was something. Raises OSError."""
     with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(job / DIRECTORY)
+        shutil.rmtree(job / KEPT)
         return True
     return False

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The process that holds a virtual machine: started like the sandbox, it speaks as the sandbox does.
 
 Standard input brings the job's input files, then stays open; when the worker closes it, for whatever reason, the
@@ -42,11 +43,13 @@ _ARGUMENTS = "console=ttyS0 quiet panic=1 mitigations=off random.trust_cpu=on no
 #: A disk must have a limit: this one where the job has none.
 _DISK_BYTES = 32 * 2**30
 _PREFIX = "imager-vm-"
-_CONSOLE_LINES, _CONSOLE_BYTES = 40, 4096
+#: A panic is some forty lines, with all that is on the stack.
+_CONSOLE_LINES, _CONSOLE_BYTES = 200, 4096
 #: How long one that is to be kept may take to write what it has in memory.
 _OFF_SECONDS = 30.0
-#: How long a machine may take to its first word where the accelerator is known to work; emulation is slow.
-_HELLO_SECONDS = 300.0
+#: How long a machine may take to its first word where the accelerator is known to work: emulated, on a host with ten
+#: times the work that it can do, some needed more than five minutes.
+_HELLO_SECONDS = 600.0
 #: The same for an accelerator that nobody tried yet: one that works takes two.
 _TRIAL_SECONDS = 20.0
 
@@ -476,6 +479,8 @@ class _Console(threading.Thread):
         self._lines: collections.deque[str] = collections.deque(maxlen=_CONSOLE_LINES)
         self._said = threading.Event()
         self._there = False
+        # What tells of an end, however much is said after it.
+        self._telling = ""
         self.start()
 
     def run(self) -> None:
@@ -488,6 +493,8 @@ class _Console(threading.Thread):
                     text = line[-_CONSOLE_BYTES:].decode("utf-8", "replace").strip()
                     if text:
                         self._lines.append(text)
+                    if "Kernel panic" in text or (text.startswith("imager: ") and HELLO not in text):
+                        self._telling = text
                     if text.endswith(HELLO):
                         self._there = True
                         self._said.set()
@@ -508,15 +515,11 @@ class _Console(threading.Thread):
         """What the console says of the end, in a line."""
         # The last of it may still be on its way.
         self.join(5.0)
-        lines = self.lines()
-        telling = [
-            each for each in lines if "Kernel panic" in each or (each.startswith("imager: ") and HELLO not in each)
-        ]
-        if telling:
-            return " ".join(telling[-1].split())[-300:]
+        if self._telling:
+            return " ".join(self._telling.split())[-300:]
         if self._there:
             return "it was turned off or started anew from inside, or QEMU was ended"
-        return " | ".join(lines[-3:])[-300:] or "its kernel said nothing"
+        return " | ".join(self.lines()[-3:])[-300:] or "its kernel said nothing"
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What is in a base image: asked in a machine of it, by a few lines of shell that need nothing of it to run."""
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ def probe(executor: Executor, cache: Path, on_line: Callable[[str], None]) -> di
     empty; `builtin`: empty where Imager's own creator can run, or why it cannot; `programs`: those of interest.
     """
     heard = _Heard(on_line)
-    outcome = executor.run(Task("probe", (), {}, cache, limits=_LIMITS), heard, threading.Event())
+    with executor.run(Task("probe", (), {}, cache, limits=_LIMITS), heard, threading.Event()) as outcome:
+        pass
     if outcome.status or outcome.signal or outcome.stopped_by or heard.builtin is None:
         raise BuildError(
             "a machine of this base image starts, but does not say what it is: "

@@ -1,5 +1,7 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/executor/local.py: limits, cancel, samples, and what an executor does with a broken sandbox."""
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -43,8 +45,14 @@ class Heard:
 def run(script: str, cache: Path, limits: Limits, heard: Heard, stop: threading.Event | None = None) -> Outcome:
     command = tuple(sandboxes.direct(sandboxes.start(shell(script))))
     task = Task(tool="builtin", arguments=(), inputs={}, cache=cache, limits=limits)
-    with nothing_left():
-        return SandboxExecutor("direct", command, {}).run(task, heard, stop or threading.Event())
+    executor = SandboxExecutor("direct", command, {})
+    with nothing_left(), executor.run(task, heard, stop or threading.Event()) as outcome:
+        return outcome
+
+
+def run_to_end(executor: SandboxExecutor, cache: Path, heard: Heard) -> Outcome:
+    with executor.run(Task("builtin", (), {}, cache), heard, threading.Event()) as outcome:
+        return outcome
 
 
 def test_what_a_build_used_is_told(tmp_path: Path) -> None:
@@ -101,18 +109,34 @@ def test_a_cancel_that_comes_too_late_changes_nothing(tmp_path: Path) -> None:
     assert heard.files == {"a": 2}
 
 
+def test_the_outcome_is_there_before_a_sandbox_that_takes_its_time_to_end(tmp_path: Path) -> None:
+    known, gone = tmp_path / "known", tmp_path / "gone"
+    os.mkfifo(known)
+    # It ends when somebody who knows the outcome says so.
+    text = (
+        f"import sys\nfrom pathlib import Path\nsys.path.insert(0, {str(sandboxes.REPOSITORY)!r})\n"
+        "from imgcore.executor import frames\n"
+        "end = {'status': 0, 'stopped': False, 'cpu_seconds': 0, 'peak_memory_bytes': 0}\n"
+        "frames.Writer(1).send_json(frames.END, end)\n"
+        f"Path({str(known)!r}).read_text()\nPath({str(gone)!r}).touch()\n"
+    )
+    executor = SandboxExecutor("slow", (sandboxes.PYTHON, "-c", text), {})
+    with executor.run(Task("builtin", (), {}, tmp_path), Heard(), threading.Event()) as outcome:
+        assert outcome == Outcome(0, peak_processes=outcome.peak_processes) and not gone.exists()
+        known.write_text("go on")
+    assert gone.exists()
+
+
 def test_a_sandbox_that_says_nothing_is_an_error_with_its_last_words(tmp_path: Path) -> None:
     executor = SandboxExecutor("sudo", ("sh", "-c", "echo sudo: a password is required >&2; exit 1"), {})
     with pytest.raises(BuildError, match="a password is required") as caught:
-        executor.run(Task("builtin", (), {}, tmp_path), Heard(), threading.Event())
+        run_to_end(executor, tmp_path, Heard())
     assert caught.value.cause == "sandbox"
 
 
 def test_a_starter_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match="no-such-sudo cannot be started"):
-        SandboxExecutor("sudo", ("no-such-sudo",), {}).run(
-            Task("builtin", (), {}, tmp_path), Heard(), threading.Event()
-        )
+        run_to_end(SandboxExecutor("sudo", ("no-such-sudo",), {}), tmp_path, Heard())
 
 
 def test_a_receiver_that_fails_ends_the_sandbox(tmp_path: Path) -> None:

@@ -108,6 +108,18 @@ def test_a_time_out_or_cancel_of_mic_leaves_nothing(build: Any) -> None:
     assert build("# fail: hang\n", stop=stop).status is Status.CANCELLED
 
 
+def test_repositories_of_this_machine_are_where_the_sandbox_shows_them(tmp_path: Path) -> None:
+    (tmp_path / "one two").mkdir()
+    there = f"repo --name=a --baseurl=file://{tmp_path}/one%20@A@ --save\n"
+    others = "repo --name=b --baseurl=file:///nowhere\nrepo --name=c --baseurl=https://e.org/x\n# file:///etc\n"
+    order = dataclasses.replace(ORDER, kickstart=(there + others).encode(), tokens={"A": "two"})
+    prepared = Mic().prepare(order)
+    expected = "repo --name=a --baseurl=file:///run/imager/readable/0 --save\n" + others
+    assert prepared.inputs == {"demo.ks": expected.encode()}
+    assert prepared.readable == (tmp_path / "one two",) and prepared.urls == ("https://e.org/x",)
+    assert prepared.as_built == order.kickstart
+
+
 def test_the_command_line_of_mic2_has_its_own_option_names() -> None:
     prepared = Mic2().prepare(ORDER)
     assert prepared.arguments[:3] == ("--format=raw", "--config=/run/imager/in/demo.ks", "--arch=x86_64")
@@ -128,6 +140,22 @@ def test_mic2_is_believed_by_its_files_and_the_end_of_its_log() -> None:
     assert [each.kind for each in result.artifacts] == ["image"]
     with pytest.raises(Exception, match="broken"):
         Mic2().judge(ORDER, Outcome(0), Left({"demo-sda.raw": 5}, ["Error: broken"]))
+
+
+def of(listed: str, *tail: str) -> list[tuple[str, ...]]:
+    left = Left({"demo-sda.raw": 5, **({"demo.packages": len(listed)} if listed else {})}, [*tail, "Finished."])
+    left.read = lambda name, limit: listed.encode()  # type: ignore[method-assign]
+    return [dataclasses.astuple(each)[:5] for each in Mic().judge(ORDER, Outcome(0), left).packages]
+
+
+def test_packages_are_those_of_the_list_and_not_what_the_progress_cuts_off() -> None:
+    listed = "tiny-hello.noarch 1.0-1\nbusy.box.x86_64 2:1.35.0-1.2\n"
+    cut = "Installing: tiny-hello-1.0-1.noa +++ [3/5]"
+    assert of(listed, cut) == [("busy.box", "2", "1.35.0", "1.2", "x86_64"), ("tiny-hello", "", "1.0", "1", "noarch")]
+    assert of("hello\nother\n", "Installing: hello-2.1-3.x86_64 + [1/1]") == [
+        ("hello", "", "2.1", "3", "x86_64"), ("other", "", "", "", ""),
+    ]  # fmt: skip
+    assert of("", "Installing: hello-2.1-3.x86_64 + [1/1]") == [("hello", "", "2.1", "3", "x86_64")]
 
 
 @pytest.mark.parametrize("ending", ["demo.rar", "a/b.tar", "x.tar.zst"])

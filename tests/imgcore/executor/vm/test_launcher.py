@@ -1,8 +1,10 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves what of imgcore/executor/vm/launcher.py needs no machine; those run in test_machine.py."""
 
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -62,3 +64,13 @@ def test_who_wanted_a_shell_reads_a_sentence_and_no_frames(
         os.close(before)
     out, told = capfd.readouterr()
     assert out == "" and told.startswith("img: ") and told.count("\n") == 1
+
+
+def test_a_panic_is_told_however_long_its_trace_is() -> None:
+    ours, theirs = socket.socketpair()
+    console = launcher._Console(ours)
+    with theirs:
+        theirs.sendall(b"imager: the machine is there\n[ 19.3] Kernel panic - not syncing: sysrq triggered crash\n")
+        theirs.sendall(b"".join(b"[ 19.4]  ? do_syscall_64+0x%x/0xb0\n" % number for number in range(5000)))
+    assert console.last() == "[ 19.3] Kernel panic - not syncing: sysrq triggered crash"
+    ours.close()

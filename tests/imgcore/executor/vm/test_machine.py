@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/executor/vm with real machines: what a tool in one can do, and what is left of it.
 
 Each of them runs a kernel, under emulation where there is nothing faster: what can be asked of one is asked of one.
@@ -220,7 +221,12 @@ def test_a_cancel_ends_it_within_a_moment(cache: Path) -> None:
     executor = vm({"shell": ("/bin/sh", "-c", "echo there; sleep 600")}, VmSettings(accelerator="tcg"))
     outcomes: list[Outcome] = []
     task = Task("shell", (), {}, cache, limits=Limits(processes=100))
-    thread = threading.Thread(target=lambda: outcomes.append(executor.run(task, listener, stop)))
+
+    def build() -> None:
+        with executor.run(task, listener, stop) as outcome:
+            outcomes.append(outcome)
+
+    thread = threading.Thread(target=build)
     thread.start()
     assert listener.heard.wait(200), listener.lines
     stop.set()

@@ -1,9 +1,11 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/executor/vm/probe.py: what a base image says of itself, whatever it says."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -21,10 +23,11 @@ class Says:
     def __init__(self, *lines: str, outcome: Outcome | None = None) -> None:
         self._lines, self._outcome = lines, outcome or Outcome(0)
 
-    def run(self, task: Task, receiver: Receiver, stop: threading.Event) -> Outcome:
+    @contextlib.contextmanager
+    def run(self, task: Task, receiver: Receiver, stop: threading.Event) -> Iterator[Outcome]:
         for each in self._lines:
             receiver.line(each)
-        return self._outcome
+        yield self._outcome
 
 
 def asked(lines: Sequence[str]) -> dict[str, object]:
