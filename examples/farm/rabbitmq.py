@@ -88,7 +88,7 @@ class Node:
         if self._epmd is None:
             self._epmd = self._spawn("epmd", "-port", str(self._epmd_port), "-address", "127.0.0.1")
         self._server = self._spawn(str(_BIN / "rabbitmq-server"))
-        end = time.monotonic() + 60
+        end = time.monotonic() + 180
         while time.monotonic() < end and self._server.poll() is None:
             try:
                 self.connect().close()

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves the Debian packages: each installed alone in a clean root, used there, and purged again."""
 
 from __future__ import annotations
@@ -63,7 +64,10 @@ _NEED_MORE = [
     f"imgcore.cli.{name}"
     for name in (
         *("build", "image", "report", "retry", "submit"),
-        *(f"vm.{name}" for name in ("check", "importing", "list", "make_base", "making", "remove", "update")),
+        *(
+            f"vm.{name}"
+            for name in ("check", "forget", "importing", "list", "make_base", "making", "remove", "shell", "update")
+        ),
     )
 ]
 
@@ -375,20 +379,52 @@ def newer(place: Path) -> Path:
     return place
 
 
+def kept(root: Root) -> dict[str, str]:
+    """What no change of versions may touch."""
+    places = ("/var/lib/imager/spool", "/var/lib/imager/images", "/etc/imager", "/etc/skynet")
+    found = root.listing().items()
+    return {path: each for path, each in found if path.removeprefix("content of ").startswith(places)}
+
+
 def test_an_upgrade_keeps_configuration_records_and_images(machine: Root, tmp_path: Path) -> None:
     machine.run("sh", "-c", "echo '# mine' >>/etc/imager/service.conf")
-    kept = ("/var/lib/imager/spool", "/var/lib/imager/images", "/etc/imager", "/etc/skynet")
-
-    def listing() -> dict[str, str]:
-        found = machine.listing().items()
-        return {path: each for path, each in found if path.removeprefix("content of ").startswith(kept)}
-
-    before = listing()
+    before = kept(machine)
     assert len(before) > 20
     machine.copy(newer(tmp_path / "newer"), "/tmp/upgrade")
-    machine.run("sh", "-c", "dpkg -i /tmp/upgrade/*.deb")
+    machine.run("sh", "-c", "dpkg -i -O /tmp/upgrade/*.deb")
     assert f"imager-core {__version__}+1" in machine.run("dpkg-query", "-W", "-f", "${Package} ${Version}\n").stdout
-    assert changed(before, listing()) == {}
+    assert changed(before, kept(machine)) == {}
+
+
+def test_a_downgrade_is_refused_until_it_is_allowed_and_keeps_them_too(machine: Root) -> None:
+    said = machine.run("dpkg-query", "-W", "-f", "${source:Package} ${Package}\n").stdout.splitlines()
+    older = [f"{line.split()[1]}={__version__}" for line in said if line.startswith("imager ")]
+    before = kept(machine)
+    done = machine.run("apt-get", "-q", "-y", "install", *older, check=False)
+    assert done.returncode == 100 and "--allow-downgrades" in done.stderr
+    machine.apt("install", "--allow-downgrades", *older)
+    assert changed(before, kept(machine)) == {}
+    assert machine.run("img", "jobs", "--json", user="imager").stdout
+
+
+def test_a_build_goes_on_while_the_packages_are_upgraded(machine: Root) -> None:
+    # It takes as long as nobody makes the file.
+    wait = "%pre\nuntil [ -e /opt/tiny/go ]; do sleep 1; done\n%end\n"
+    machine.write("/opt/long.ks", (example.EXAMPLE / "tiny.ks").read_text() + wait)
+    build = ("img", "build", "/opt/long.ks", *_TINY[1:], "--name", "long", "--json")
+    command, variables = machine.command(*build, user="imager")
+    with subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+        try:
+            waits = "grep -q 'scripts 1/2' /var/lib/imager/spool/jobs/long-*/build.log"
+            end = time.monotonic() + 120
+            while machine.run("sh", "-c", waits, check=False).returncode:
+                assert time.monotonic() < end and process.poll() is None
+                time.sleep(0.5)
+            machine.run("sh", "-c", "dpkg -i -O /tmp/upgrade/*.deb")
+        finally:
+            machine.run("touch", "/opt/tiny/go")
+        record = json.loads(process.communicate(timeout=600)[0])
+    assert (process.returncode, record["status"]) == (0, "DONE")
 
 
 def test_purging_all_keeps_jobs_and_images_and_tells_where_they_are(machine: Root) -> None:

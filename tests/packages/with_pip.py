@@ -1,8 +1,10 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves what pip installs: source distribution and wheel, in a virtual environment that knows no checkout."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -14,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from imgcore import __version__
-from tests.support import checkout
+from tests.support import checkout, page
 from tests.support.records import a_spool, add
 
 _CODE = ("imgcore/", "participants/", "RuoteAMQP/", "SkyNET/")
@@ -143,6 +145,23 @@ def test_a_kickstart_is_checked(installed: Installed) -> None:
     done = installed.run("img", "ks", "check", "x.ks")
     assert done.returncode == 1
     assert "long" in done.stdout + done.stderr
+
+
+def test_the_page_s_commands_bring_a_user_to_img(wheel: Path, tmp_path: Path) -> None:
+    (block,) = page.commands(checkout.ROOT / "docs/install.md", "With pip")
+    (tmp_path / wheel.name).symlink_to(wheel)
+    # As somebody who runs no tests; but how pip reaches the network is this machine's matter.
+    kept = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_"))}
+    environment = {**kept, "HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+    for line in block:
+        assert line.startswith("$ ")
+        done = subprocess.run(
+            ["sh", "-c", line.removeprefix("$ ")], cwd=tmp_path, env=environment, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        # The doctor ends with 1 where a machine lacks something.
+        assert done.returncode == 0 or line.endswith("img doctor"), done.stderr
+    assert "tool builtin: packages by dnf and rpm" in done.stdout
 
 
 @pytest.mark.parametrize("name", ["build_image", "build_ks", "request_image", "update_image_status"])

@@ -31,7 +31,7 @@ def machine(base: Base, broker: Node, tmp_path_factory: pytest.TempPathFactory) 
         root.copy(example.EXAMPLE / "tiny.ks", "/opt/tiny.ks")
         prepare(root)
     with Booted(root, tmp_path_factory.mktemp("machine")) as made:
-        made.expect("^a shell is there$", 300)
+        made.expect("^a shell is there$", 900)
         yield made
 
 

@@ -50,6 +50,9 @@ def prepare(root: Root) -> None:
     root.install("systemd-sysv", "dbus")
     root.write("/etc/systemd/system/shell.service", _SHELL)
     root.run("ln", "-s", "/etc/systemd/system/shell.service", "/etc/systemd/system/multi-user.target.wants/")
+    # How long something takes to start says nothing where the processor is emulated, on a busy machine.
+    root.run("mkdir", "-p", "/etc/systemd/system.conf.d")
+    root.write("/etc/systemd/system.conf.d/slow.conf", "[Manager]\nDefaultTimeoutStartSec=15min\n")
     root.run("systemctl", "mask", "serial-getty@ttyS0.service", "getty@tty1.service")
 
 

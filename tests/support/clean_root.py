@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A clean Debian of one's own for each test: a base made once by debootstrap, what a test writes in a layer over it.
 
 A `Root` is a mount and PID namespace that is entered for each command, so nothing of it is left when it is closed: no
@@ -100,6 +101,8 @@ class Root:
     def __init__(self, base: Base, place: Path, over: Root | None = None) -> None:
         self._base, self.place = base, place
         self.layers = [over.place / "changes", *over.layers] if over else list(base.layers)
+        # What is tried a second time begins anew.
+        shutil.rmtree(place, ignore_errors=True)
         for name in ("changes", "work", "root"):
             (place / name).mkdir(parents=True)
 

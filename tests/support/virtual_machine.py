@@ -78,7 +78,7 @@ class VirtualMachine:
         """Type a command at a shell's prompt; what it printed, up to the next prompt."""
         # The marks are in the answer only: what is typed has a quote in them.
         self.say(f'echo "<<""<"; {command}; echo "["$?"]>"">>"')
-        match = self.expect(r"^<<<\n((?:.*\n)*?)\[(\d+)\]>>>$")
+        match = self.expect(r"^<<<\n((?:.*\n)*?)\[(\d+)\]>>>$", 900)
         assert match[2] == "0", f"{command} ended with {match[2]}:\n{match[1]}"
         return match[1]
 

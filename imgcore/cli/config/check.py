@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img config check`: every mistake in every file that applies here, at once."""
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ __all__ = ["command"]
 def command(given: tuple[Path, ...], strict: bool, config_file: Path | None, json_wanted: bool) -> int:
     """Say what is wrong with the configuration: of imager.conf and of the participants, or of each FILE.
 
+    Of a participant whose NAME.env names an imager.conf of its own (IMAGER_CONFIG), that is looked at, too.
+
     What is not known is a warning, what cannot be used an error. Directories and files with passwords are looked at
     as the user who runs this: `sudo -u imager img config check` looks as the services do.
 
@@ -50,7 +53,18 @@ def _all(extra: Path | None, found: list[Finding]) -> Sequence[Path]:
     found.extend(configcheck.examine(reading))
     participants = skynet.files(farm.directory())
     found.extend(skynet.examine(farm.directory(), participants))
-    return [*reading.files, *participants]
+    files = [*reading.files, *participants]
+    for path, variables in skynet.environments(farm.directory(), participants).items():
+        named = variables.get("IMAGER_CONFIG", "")
+        if named and not Path(named).exists():
+            message = f"{path}: IMAGER_CONFIG names {named}, which is not there"
+            found.append(Finding(path, message, "make it, or correct the line", serious=True))
+            continue
+        with skynet.surrounded(variables):
+            reading = config.read(extra, found=found.append)
+            found.extend(configcheck.examine(reading))
+        files += reading.files
+    return list(dict.fromkeys(files))
 
 
 def _given(given: Sequence[Path], found: list[Finding]) -> Sequence[Path]:

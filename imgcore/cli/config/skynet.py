@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What is wrong with the participants' configuration: skynet.conf, and one file each.
 
 Other people's participants have options of their own there: only what is ours, or looks like it, is judged.
@@ -5,10 +6,11 @@ Other people's participants have options of their own there: only what is ours, 
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from imgcore import configcheck, inifile
@@ -16,7 +18,7 @@ from imgcore.errors import InputError
 from imgcore.inifile import Finding, Ini, nearest
 from SkyNET import configuration
 
-__all__ = ["SECTIONS", "examine", "files"]
+__all__ = ["SECTIONS", "environments", "examine", "files", "surrounded"]
 
 SECTIONS = frozenset(configuration.OPTIONS)
 #: Our participants, with the options that each has beside those of all.
@@ -51,6 +53,37 @@ def examine(directory: Path, paths: Sequence[Path]) -> Iterator[Finding]:
     for ini in whole:
         if "participant" in ini.sections:
             yield from _values(ini, directory, whole)
+
+
+def environments(directory: Path, paths: Sequence[Path]) -> dict[Path, Mapping[str, str]]:
+    """The variables of each of our participants that has some of Imager's in a NAME.env, by the path of that.
+
+    What is wrong with such a file, `examine` says.
+    """
+    found: dict[Path, Mapping[str, str]] = {}
+    for path in paths:
+        with contextlib.suppress(InputError, configuration.ConfigurationError):
+            ini = inifile.read(path, strict=False)
+            name = ini.sections.get("participant", {}).get("name", "") if ini else ""
+            if name in _OURS:
+                common, own = directory / "skynet.env", directory / f"{name}.env"
+                more = configuration.environment(own)
+                variables = {**configuration.environment(common), **more}
+                if any(each.startswith("IMAGER_") for each in variables):
+                    found[own if more else common] = variables
+    return found
+
+
+@contextlib.contextmanager
+def surrounded(variables: Mapping[str, str]) -> Iterator[None]:
+    """Inside, these variables are set, too; afterwards all are as they were."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _unreadable(path: Path, error: InputError) -> Finding:
@@ -88,16 +121,13 @@ def _secrets(ini: Ini) -> Iterator[Finding]:
 
 def _values(ini: Ini, directory: Path, whole: Sequence[Ini]) -> Iterator[Finding]:
     """What the participant would say when it starts; of its password there was more to say."""
-    before = dict(os.environ)
-    try:
-        configuration.load(ini.path, directory, {"boss": {"amqp_pwd_file": "", "amqp_pwd": "-"}})
-    except configuration.ConfigurationError as error:
-        at = next((each for each in (ini, *whole) if error.option in each.sections.get(error.section, ())), ini)
-        if error.option:
-            yield at.finding(f": {error.why}", "", error.section, error.option, serious=True)
-        else:
-            yield Finding(ini.path, str(error), serious=True)
-    finally:
-        # It sets variables for the participant's code.
-        os.environ.clear()
-        os.environ.update(before)
+    # It sets variables for the participant's code.
+    with surrounded({}):
+        try:
+            configuration.load(ini.path, directory, {"boss": {"amqp_pwd_file": "", "amqp_pwd": "-"}})
+        except configuration.ConfigurationError as error:
+            at = next((each for each in (ini, *whole) if error.option in each.sections.get(error.section, ())), ini)
+            if error.option:
+                yield at.finding(f": {error.why}", "", error.section, error.option, serious=True)
+            else:
+                yield Finding(ini.path, str(error), serious=True)

@@ -64,6 +64,7 @@ def command(
     checks = doctor.examine(settings)
     _stop_where_something_is_needed(checks, first.lacking(kickstart))
     made = _directories(settings, yes=yes)
+    note("this machine has what a build needs")
     Spool(settings.spool)
     asked = first.Asked(kickstart, image_type, tokenmap, settings, config_file)
     image = first.found(asked) or first.build(asked)
@@ -107,4 +108,5 @@ def _directories(settings: Config, *, yes: bool) -> list[Path]:
     for each in missing:
         # Records may have passwords, images are for everybody.
         atomic.make_directory(each, 0o750 if each == settings.spool else 0o755)
+        note(f"made {each}")
     return missing

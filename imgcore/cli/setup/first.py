@@ -70,7 +70,10 @@ def found(asked: Asked) -> dict[str, Any] | None:
     jobs = itertools.islice(spool.newest(), _LOOKED_AT)
     ours = (job for job in jobs if job.name == asked.kickstart.stem and job.status in GOOD)
     job = next((job for job in ours if job.image_type == asked.image_type and Path(job.directory).is_dir()), None)
-    return None if job is None else _told(asked, job.image_id, Path(job.directory), job.artifacts)
+    if job is None:
+        return None
+    note(f"{asked.kickstart.name} was built before; `img build` builds it anew")
+    return _told(asked, job.image_id, Path(job.directory), job.artifacts)
 
 
 def build(asked: Asked) -> dict[str, Any]:
@@ -78,6 +81,7 @@ def build(asked: Asked) -> dict[str, Any]:
     tokens = asked.tokenmap
     if _is_example(asked.kickstart) and tokens is None:
         tokens = f"REPO:{_repository(asked)},RELEASE:1.0,GREETING:hello"
+    note(f"building {asked.kickstart} as {asked.image_type}")
     command = ["build", str(asked.kickstart.absolute()), "--type", asked.image_type, "--json"]
     done = _img(asked, *command, *(["--tokenmap", tokens] if tokens else []))
     if done.returncode:
@@ -96,6 +100,7 @@ def _repository(asked: Asked) -> str:
     place = asked.config.cache / "example"
     maker = asked.kickstart.parent / _MAKER
     path = ""
+    note("making the example's packages of Debian's busybox and kernel, which are downloaded once")
     with subprocess.Popen([maker, place], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout or ():
             # It may download for minutes.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """`img config`: what is wrong, and what is in force, of files that people write."""
 
 from __future__ import annotations
@@ -123,6 +124,19 @@ def test_passwords_that_others_can_read_are_errors(home: Home, tmp_path: Path) -
 def test_a_password_that_is_not_there_yet_is_a_warning(home: Home) -> None:
     broker(home, SKYNET.replace("{password}", "/gone"))
     assert [each[:3] for each in findings(home)] == [("warning", "skynet.conf", 4)]
+
+
+def test_the_configuration_that_a_participant_s_variables_name_is_looked_at_too(home: Home) -> None:
+    broker(home)
+    skynet(home, "build_ks.conf", (ROOT / "conf/skynet/build_ks.conf").read_text())
+    path = home.config("[imager]\nspol = /x\n", "its-own.conf")
+    variables = skynet(home, "build_ks.env", f"# its own\nIMAGER_CONFIG={path}\n")
+    assert findings(home) == [("warning", "its-own.conf", 2, "[imager] spol is not known")]
+    path.write_text("[imager]\n")
+    assert str(path) in json.loads(home.img("config", "check", "--json").out)["files"]
+    path.unlink()
+    message = f"{variables}: IMAGER_CONFIG names {path}, which is not there"
+    assert [(each[0], each[3]) for each in findings(home, code=1)] == [("error", message)]
 
 
 def test_a_directory_that_cannot_be_made_is_an_error_and_one_that_can_be_is_none(home: Home) -> None:

@@ -72,6 +72,8 @@ def test_the_first_image_of_a_kickstart_is_built_once_and_all_is_told(home: Home
     assert done.code == 0, done.err
     told = done.record
     assert told["made"] == [str(home.data / each) for each in PLACES]
+    assert [line for line in done.err.splitlines() if line.startswith("made ")] == [f"made {e}" for e in told["made"]]
+    assert f"building {kickstart} as fs\n" in done.err
     assert stat.S_IMODE(home.spool.stat().st_mode) & 0o007 == 0
     image = told["image"]
     assert Path(image["image"]).stat().st_size > 0
@@ -80,8 +82,11 @@ def test_the_first_image_of_a_kickstart_is_built_once_and_all_is_told(home: Home
     again = home.img("setup", "--ks", kickstart, "--json")
     assert (again.code, again.record["image"], again.record["made"]) == (0, image, [])
     assert len(home.records()) == 1
-    lines = home.img("setup", "--ks", kickstart).out.splitlines()
-    assert [line.split()[0] for line in lines] == ["job", "image", "log", "page"]
+    done = home.img("setup", "--ks", kickstart)
+    assert [line.split()[0] for line in done.out.splitlines()] == ["job", "image", "log", "page"]
+    assert done.err == (
+        "this machine has what a build needs\nfirst.ks was built before; `img build` builds it anew\n"
+    )
 
 
 @pytest.mark.real
