@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Proves the units where systemd runs them: a machine of its own, with a broker on another one."""
 
 from __future__ import annotations
