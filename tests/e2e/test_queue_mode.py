@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -310,8 +309,10 @@ def _builds(worker: Running, image_id: str) -> list[int]:
     """The processes that build the job on the worker's machine."""
     record = json.loads((worker.home.spool / "jobs" / image_id / "job.json").read_bytes())
     pid = record["worker"]["pid"]
-    alive = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return [pid] if image_id in alive.stdout else []
+    try:
+        return [pid] if image_id in psutil.Process(pid).cmdline() else []
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _sleeping(build: int) -> list[psutil.Process]:
