@@ -68,21 +68,41 @@ class Kernel:
 
 
 def find_kernel(wanted: str = "", boot: Path = Path("/boot"), modules: Path = Path("/lib/modules")) -> Kernel:
-    """The kernel `wanted`, else the running one, else the newest that has its modules. Raises Unusable."""
+    """The kernel `wanted`, else the running one, else the newest, that has the modules it needs. Raises Unusable."""
     if wanted:
         path = Path(wanted)
         kernel = Kernel(path, path.name.partition("-")[2])
         if not path.is_file() or not (modules / kernel.version).is_dir():
             raise Unusable(f"{wanted} is no kernel with modules in {modules}/{kernel.version}", "correct [vm] kernel")
+        if lacking := _lacking(modules / kernel.version):
+            raise Unusable(_without(kernel, lacking), "correct [vm] kernel")
         return kernel
     running = boot / f"vmlinuz-{os.uname().release}"
+    unfit = ""
     for path in [running, *sorted(boot.glob("vmlinuz-*"), key=lambda each: each.stat().st_mtime, reverse=True)]:
-        version = path.name.removeprefix("vmlinuz-")
-        if path.is_file() and os.access(path, os.R_OK) and (modules / version / "modules.dep").is_file():
-            return Kernel(path, version)
+        kernel = Kernel(path, path.name.removeprefix("vmlinuz-"))
+        if path.is_file() and os.access(path, os.R_OK) and (modules / kernel.version / "modules.dep").is_file():
+            # Kernels made for virtual machines, as Debian's "cloud" one, lack the directory shares.
+            if not (lacking := _lacking(modules / kernel.version)):
+                return kernel
+            unfit = unfit or _without(kernel, lacking)
     raise Unusable(
-        f"there is no kernel in {boot} that can be read and has its modules", "apt install linux-image-amd64"
+        unfit or f"there is no kernel in {boot} that can be read and has its modules", "apt install linux-image-amd64"
     )
+
+
+def _without(kernel: Kernel, lacking: Sequence[str]) -> str:
+    return f"the kernel {kernel.version} has no module {', '.join(lacking)}"
+
+
+def _lacking(modules: Path) -> list[str]:
+    """Which of MODULES are neither modules nor built in, by depmod's and the kernel's own lists in its directory."""
+    there = set()
+    for listed in ("modules.dep", "modules.builtin"):
+        path = modules / listed
+        for line in path.read_text().splitlines() if path.is_file() else ():
+            there.add(Path(line.partition(":")[0]).name.partition(".")[0].replace("-", "_"))
+    return [name for name in MODULES if name not in there]
 
 
 def build(kernel: Kernel, hidden: Sequence[str] = (), etc: Path = Path("/etc"), *, base: bool = False) -> bytes:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from imgcore.executor.vm import initramfs
-from imgcore.executor.vm.initramfs import Kernel, Unusable, build, find_kernel
+from imgcore.executor.vm.initramfs import MODULES, Kernel, Unusable, build, find_kernel
 
 
 @pytest.fixture
@@ -100,7 +100,9 @@ def kernels(tmp_path: Path, *versions: str) -> tuple[Path, Path]:
         (boot / f"vmlinuz-{version}").write_text("kernel")
         os.utime(boot / f"vmlinuz-{version}", (number, number))
         (modules / version).mkdir(parents=True)
-        (modules / version / "modules.dep").touch()
+        built_in, others = MODULES[:2], MODULES[2:]
+        (modules / version / "modules.builtin").write_text("".join(f"kernel/a/{each}.ko\n" for each in built_in))
+        (modules / version / "modules.dep").write_text("".join(f"kernel/b/{each}.ko.xz: c.ko\n" for each in others))
     return boot, modules
 
 
@@ -120,6 +122,22 @@ def test_the_kernel_that_is_wanted_is_taken_or_missed(tmp_path: Path) -> None:
     assert find_kernel(str(boot / "vmlinuz-1.0"), boot, modules).version == "1.0"
     with pytest.raises(Unusable, match=r"vmlinuz-7\.0 is no kernel"):
         find_kernel(str(boot / "vmlinuz-7.0"), boot, modules)
+
+
+def test_a_kernel_that_cannot_share_directories_is_passed_over_else_named(
+    tmp_path: Path,
+) -> None:
+    boot, modules = kernels(tmp_path, "1.0", "2.0-cloud")
+    for listed in ("modules.dep", "modules.builtin"):
+        path = modules / "2.0-cloud" / listed
+        path.write_text("".join(line for line in path.read_text().splitlines(True) if "9p" not in line))
+    assert find_kernel("", boot, modules).version == "1.0"
+    with pytest.raises(Unusable, match=r"2\.0-cloud has no module 9pnet_virtio, 9p$"):
+        find_kernel(str(boot / "vmlinuz-2.0-cloud"), boot, modules)
+    (boot / "vmlinuz-1.0").unlink()
+    with pytest.raises(Unusable, match=r"2\.0-cloud has no module 9pnet_virtio, 9p$") as told:
+        find_kernel("", boot, modules)
+    assert told.value.remedy == "apt install linux-image-amd64"
 
 
 def test_a_machine_without_a_kernel_is_told_what_to_install(tmp_path: Path) -> None:
