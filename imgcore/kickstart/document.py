@@ -26,6 +26,10 @@ MIC_MARK = "-*-mic2-options-*-"
 INCLUDES = frozenset({"%include", "%ksappend"})
 
 _HERE_DOCUMENT = re.compile(r"""(?<!<)<<(-?)[ \t]*(?:"([^"\s]{1,64})"|'([^'\s]{1,64})'|\\?([A-Za-z_]\w{0,63}))""")
+#: What a line of shell has on the way to one: what is escaped, what is quoted, a comment.
+_SHELL = re.compile(
+    rf"""\\.|(?P<single>'[^']*+')|(?P<double>"(?:[^"\\]|\\.)*+")|(?P<comment>(?<!\S)\#.*)|<<<|(?P<here>{_HERE_DOCUMENT.pattern})"""
+)
 _DELIMITER = re.compile(r"\t*\S{1,64}")
 
 
@@ -98,27 +102,72 @@ def roles(lines: Sequence[Line], section: str = "") -> Iterator[Role]:
 
 
 class _Delimiters:
-    """Where the lines are that could end a here-document: as they are, and without their leading tabs."""
+    """Where the lines are that could end a here-document, or show that none was meant."""
 
     def __init__(self, lines: Sequence[Line]) -> None:
         self._exact: dict[str, list[int]] = defaultdict(list)
         self._untabbed: dict[str, list[int]] = defaultdict(list)
+        self._indented: dict[str, list[int]] = defaultdict(list)
+        self._openers: dict[str, list[int]] = defaultdict(list)
+        self._borders: list[int] = []
+        headers = []
         for index, line in enumerate(lines):
+            bare = line.text.strip()
             if _DELIMITER.fullmatch(line.text):
                 self._exact[line.text].append(index)
                 self._untabbed[line.text.lstrip("\t")].append(index)
+            elif _DELIMITER.fullmatch(bare):
+                self._indented[bare].append(index)
+            if bare.startswith("%"):
+                word = bare.split(None, 1)[0]
+                if word == "%end":
+                    self._borders.append(index)
+                elif word in SECTIONS:
+                    headers.append(index)
+            if "<<" in line.text:
+                for _, word in _opened(line.text):
+                    self._openers[word].append(index)
+        self._borders = self._borders or headers
 
-    def next(self, word: str, after: int, untabbed: bool) -> int | None:
-        """The first line behind `after` that is `word`."""
-        places = (self._untabbed if untabbed else self._exact).get(word, [])
-        position = bisect_right(places, after)
-        return places[position] if position < len(places) else None
+    def end(self, word: str, start: int, untabbed: bool) -> int | None:
+        """The line behind `start` that ends a here-document `word`; None where none was meant to begin.
+
+        One that takes in the end of its section is doubtful: it may be a kickstart that the script writes, or a
+        line that only looks like one, or whose end is indented by mistake.
+        """
+        found = _first((self._untabbed if untabbed else self._exact).get(word), start)
+        if found is None:
+            return None
+        border = _first(self._borders, start)
+        if border is None or border > found:
+            return found
+        indented = _first(self._indented.get(word), start)
+        if indented is not None and indented < border:
+            return indented
+        again = _first(self._openers.get(word), border)
+        return found if again is None or again > found else None
+
+
+def _first(places: Sequence[int] | None, after: int) -> int | None:
+    """The first of sorted `places` that is greater than `after`."""
+    places = places or ()
+    position = bisect_right(places, after)
+    return places[position] if position < len(places) else None
+
+
+def _opened(text: str) -> Iterator[tuple[bool, str]]:
+    """The here-documents that a line of shell begins: whether tabs may stand before their end, and the word."""
+    for found in _SHELL.finditer(text):
+        if found["here"]:
+            yield bool(found[5]), found[6] or found[7] or found[8]
+        elif found["double"] and ("$(" in found[0] or "`" in found[0]):
+            for inner in _HERE_DOCUMENT.finditer(found[0]):
+                yield bool(inner[1]), inner[2] or inner[3] or inner[4]
 
 
 def _here_documents_end(lines: Sequence[Line], start: int, delimiters: _Delimiters) -> int:
     """The last line of the here-documents that begin in line `start`; `start` where there is none."""
     end = start
-    for match in _HERE_DOCUMENT.finditer(lines[start].text):
-        found = delimiters.next(match[2] or match[3] or match[4], end, bool(match[1]))
-        end = end if found is None else found
+    for untabbed, word in _opened(lines[start].text):
+        end = delimiters.end(word, end, untabbed) or end
     return end

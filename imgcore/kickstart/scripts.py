@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whether the shell scripts of a kickstart parse, by the shell itself (`bash -n`), which executes nothing of them.
+"""Whether the shell scripts of a kickstart parse, by the shell itself (`bash -n`), which executes nothing of them;
+and whether they end where others think they do.
 
 Nothing of the environment reaches the shell, and its time and memory are bounded.
 """
@@ -28,7 +29,12 @@ _TOLD = re.compile(r"^[^:]*: line (\d+): (.*)$")
 
 
 def check(scripts: Sequence[ScriptSection], notes: Notes) -> None:
-    """Note scripts that do not parse, with the first line that is wrong. Without a bash here nothing is noted."""
+    """Note scripts with an %end of their own, and those that do not parse, with the first line that is wrong.
+
+    Without a bash here nothing is parsed.
+    """
+    for script in scripts:
+        _note_end(script, notes)
     shell = shutil.which("bash")
     if shell is None:
         return
@@ -44,6 +50,16 @@ def check(scripts: Sequence[ScriptSection], notes: Notes) -> None:
             said[body] = _said(shell, body, until - time.monotonic())
         if (wrong := said[body]) is not None:
             _note(script, wrong, notes)
+
+
+def _note_end(script: ScriptSection, notes: Notes) -> None:
+    for line, place in zip(script.body.split("\n"), script.places, strict=False):
+        if line.split(None, 1)[:1] == ["%end"]:
+            what = (
+                f"%end in a here-document is one of %{script.kind}'s own lines, but other tools end the section here"
+            )
+            notes.warning(place, what, "write it with a space before, or with printf", word="%end", rule="script")
+            return
 
 
 def _note(script: ScriptSection, said: str, notes: Notes) -> None:

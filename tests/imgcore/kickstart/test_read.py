@@ -223,6 +223,38 @@ def test_what_only_looks_like_a_here_document_hides_nothing() -> None:
     assert [entry.name for entry in parse(text).packages[0].entries] == ["a"]
 
 
+_AFTER = "%end\n%packages\nvim\n%end\n%post --nochroot\ncat >x <<EOF\ny\nEOF\n%end\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param('echo "use cat <<EOF to write"', id="in double quotes"),
+        pytest.param("echo 'use cat <<EOF to write'", id="in single quotes"),
+        pytest.param("true # cat <<EOF", id="in a comment"),
+        pytest.param("echo \\<<EOF", id="escaped"),
+        pytest.param("cat <<EOF\nx\n  EOF", id="with an indented end"),
+        pytest.param("cat <<EOF\nx", id="without an end"),
+    ],
+)
+def test_what_begins_no_here_document_or_has_no_end_takes_no_other_section_in(line: str) -> None:
+    found = parse(f"%post\n{line}\n{_AFTER}")
+    assert [entry.name for entry in found.packages[0].entries] == ["vim"]
+    assert [(script.body, script.chroot) for script in found.scripts] == [
+        (f"{line}\n", True),
+        ("cat >x <<EOF\ny\nEOF\n", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['x="$(cat <<EOF', "awk '\n{print}\n' <<EOF", 'sh -c "$(cat <<EOF)"', 'cat \'\' "" <<"EOF" # it\'s', "a <<-EOF"],
+)
+def test_a_here_document_is_seen_behind_quotes_and_in_a_substitution(line: str) -> None:
+    (script,) = parse(f"%post\n{line}\n%packages\n%end\nEOF\n%end\n{SMALL}").scripts
+    assert script.body.endswith("%packages\n%end\nEOF\n")
+
+
 def test_a_kickstart_from_before_end_was_needed_is_read_with_a_warning() -> None:
     found = parse("lang en\n%packages\na\n%post\ntrue\n")
     assert found.packages[0].entries[0].name == "a"
