@@ -14,7 +14,8 @@ from typing import Protocol
 
 __all__ = ["Observer", "Progress", "Silent", "parse", "render"]
 
-_LINE = re.compile(r"^\[imager ([a-z-]+) (\d+)/(\d+)\] ?(.*)$")
+#: Bounded, as a kickstart's script may print such a line, too.
+_LINE = re.compile(r"^\[imager ([a-z-]{1,32}) ([0-9]{1,9})/([0-9]{1,9})\] ?(.*)$")
 
 
 @dataclass(frozen=True)

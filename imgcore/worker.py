@@ -14,6 +14,7 @@ import os
 import shutil
 import threading
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -38,6 +39,8 @@ __all__ = ["Worker"]
 
 #: The record says where a build is at most this often (seconds).
 _RECORD_SECONDS = 1.0
+#: A build has not so many phases; a script that says it has does not fill the record.
+_MOST_PHASES = 50
 
 
 class Worker:
@@ -86,6 +89,12 @@ class Worker:
             except ImagerError as error:
                 status, changes = Status.ERROR, _told(error)
                 changes["error_remedy"] += _kept(log_path.parent, job.image_id, bool(changes["error_remedy"]))
+            except Exception as error:  # the last resort: whatever else happens is a fault of ours, and is told so
+                for line in traceback.format_exc().splitlines():
+                    recorder.line(line)
+                text = " ".join(f"{type(error).__name__}: {error}".split())
+                status = Status.ERROR
+                changes = _told(BuildError(f"the worker failed: {text}", "report this with the log", "internal"))
             if status is not Status.DONE:
                 recorder.line(f"{status}: {changes['error']}")
                 changes |= self._deliver_log(job, recorder)
@@ -253,6 +262,8 @@ class _Recorder:
 
     def progress(self, now: Progress) -> None:
         """The build is here."""
+        if self._current is not None and now.phase not in self._seconds and len(self._seconds) >= _MOST_PHASES:
+            now = dataclasses.replace(now, phase=self._current.phase)
         self._close_phase(now.phase)
         self._current = now
         self.observer.progress(now)

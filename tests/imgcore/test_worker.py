@@ -172,6 +172,26 @@ def test_progress_is_recorded_at_most_once_a_second(bench: Bench) -> None:
     assert job.revision < 12
 
 
+def test_a_script_that_plays_progress_fills_neither_record_nor_memory(bench: Bench) -> None:
+    names = [f"{chr(97 + n // 26)}{chr(97 + n % 26)}" for n in range(26 * 26)]
+    lines = [f"[imager {name} 1/2]" for name in names]
+    lines += [f"[imager {'x' * 40} 1/2]", f"[imager x {'9' * 5000}/1]", f"[imager x {'9' * 400}/1]"]
+    job = bench.build(says(lines, FILES))
+    assert job.status is Status.DONE
+    assert len(job.phases) <= 51
+    assert [each["phase"] for each in job.phases[:3]] == ["prepare", "aa", "ab"]
+
+
+def test_what_nobody_thought_of_is_an_error_of_the_job_with_its_trace_in_the_log(bench: Bench) -> None:
+    def act(task: Task, receiver: Receiver, stop: threading.Event) -> Outcome:
+        raise ZeroDivisionError("nobody thought of this")
+
+    job = bench.build(act)
+    assert (job.status, job.error_cause) == (Status.ERROR, "internal")
+    assert job.error == "the worker failed: ZeroDivisionError: nobody thought of this"
+    assert "Traceback" in Path(job.directory, "img.log").read_text()
+
+
 @pytest.mark.parametrize(
     ("act", "cause"),
     [
