@@ -109,12 +109,17 @@ class Control:
 class Listener:
     """Hears the control exchange on a participant's connection."""
 
-    def __init__(self, hear: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
+    def __init__(self, hear: Callable[[dict[str, Any]], bytes | None]) -> None:
+        """`hear` is given each message, and makes the answer, if there is one."""
         self._hear = hear
 
-    def attach(self, connection: BlockingConnection, log: Any) -> None:
-        """Listen from now on. Without the right to, it is said in the log and all else goes on."""
+    def attach(self, connection: BlockingConnection, log: Any, lost: Callable[[], None]) -> None:
+        """Listen from now on. Without the right to, it is said in the log and all else goes on.
+
+        `lost` is called when the broker takes the queue away.
+        """
         channel = connection.channel()
+        channel.add_on_cancel_callback(lambda _: lost())
         try:
             _declare(channel)
             queue = channel.queue_declare("", exclusive=True, auto_delete=True).method.queue
@@ -132,7 +137,7 @@ class Listener:
         answer = self._hear(message)
         # Not into any queue that somebody names who may not write there.
         if answer is not None and str(properties.reply_to).startswith(_ANSWERS):
-            channel.basic_publish("", properties.reply_to, wire.encode(answer))
+            channel.basic_publish("", properties.reply_to, answer)
 
 
 def _declare(channel: BlockingChannel) -> None:

@@ -92,9 +92,10 @@ class Outbox:
             try:
                 # Removed when it is confirmed, so that it is sent again when the connection breaks.
                 publish(connection, channel, letter.queue, letter.body)
-            except BrokerError as error:
+            except (BrokerError, pika.exceptions.NackError) as error:
                 # What cannot be sent is kept, not thrown away; others need not wait for it.
-                _log.warning("%d messages wait for queue %s: %s", len(self._letters), letter.queue, error)
+                why = str(error) if isinstance(error, BrokerError) else "it takes no more (its length is limited)"
+                _log.warning("%d messages wait for queue %s: %s", len(self._letters), letter.queue, why)
                 self._refusing[letter.queue] = now + _RETRY
                 if not channel.is_open:
                     raise pika.exceptions.AMQPError(str(error)) from error

@@ -30,7 +30,7 @@ from typing import Any
 from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
 
 from RuoteAMQP import marks, wire
-from RuoteAMQP.connection import ENGINE_QUEUE, LOST, Broker, close, declare, pauses, publish
+from RuoteAMQP.connection import ENGINE_QUEUE, LOST, Broker, BrokerError, close, declare, pauses, publish
 from RuoteAMQP.control import Listener
 from RuoteAMQP.journal import Letter, Memory
 from RuoteAMQP.launcher import Launcher
@@ -64,6 +64,8 @@ class Work:
     reply: bytes | None = None
     #: The connection that claimed it and was the first to bring it: while that stands, nobody else was given it.
     claimed_by: BlockingConnection | None = None
+    #: What it is claimed by.
+    claim: str = ""
     #: When it was accepted: seconds since 1970.
     since: float = field(default_factory=time.time)
 
@@ -127,7 +129,7 @@ class Participant:
         # Guards the works.
         self._change = threading.Condition()
         self._idle = 0
-        self._running = self._ended = False
+        self._running = self._ended = self._served = False
         self._thread = 0
         self._connection: BlockingConnection | None = None
         self._channel: BlockingChannel | None = None
@@ -318,6 +320,11 @@ class Participant:
                     close(connection)
             except LOST as error:
                 reason = self.broker.reason(error)
+            except BrokerError as error:
+                # Once it worked: whatever was changed meanwhile, files of TLS or the queue, can be changed again.
+                if not self._served:
+                    raise
+                reason = str(error)
             pause = next(attempts)
             self.log.warning("no connection to the broker, next attempt in %.1f s: %s", pause, reason)
             self.disconnected(reason, pause)
@@ -328,10 +335,12 @@ class Participant:
         declare(connection, self.queue, self.arguments)
         channel = connection.channel()
         channel.confirm_delivery()
+        # Whoever deletes the queue takes the consumer with it; connecting anew declares both.
+        channel.add_on_cancel_callback(lambda _: self.reconnect())
         channel.basic_qos(prefetch_count=1 if self.once else self.slots)
         if self._control:
-            self._control.attach(connection, self.log)
-        self._connection, self._channel = connection, channel
+            self._control.attach(connection, self.log, self.reconnect)
+        self._connection, self._channel, self._served = connection, channel, True
         self._claim_offered(connection)
         self._open_or_shut(channel)
         self.log.info("taking workitems from %s at %s", self.queue, self.broker.address)
@@ -381,7 +390,7 @@ class Participant:
                 self._why = self.may_take()
             except Exception as error:
                 self._why = f"it cannot be told whether there is room: {error}"
-            if self._why and self._why != before:
+            if self._why and _wordless(self._why) != _wordless(before):
                 self.log.warning("taking nothing for now: %s", self._why)
         return not self._why
 
@@ -418,14 +427,15 @@ class Participant:
                 self._guarded(self.cancel, workitem)
                 channel.basic_ack(delivery.tag)
             elif not (
-                self._known(channel, delivery, workitem.step)
+                self._known(channel, delivery, workitem)
                 or (not self._refrains() and self._accept(connection, channel, delivery, workitem))
             ):
                 return
             self._arrived.popleft()
 
-    def _known(self, channel: BlockingChannel, delivery: _Delivery, step: str) -> bool:
+    def _known(self, channel: BlockingChannel, delivery: _Delivery, workitem: Workitem) -> bool:
         """Whether the delivery is one that we had already; then all is done for it."""
+        step = workitem.step
         work = self._works.get(step)
         if work or self._outbox.answers(step):
             self.log.info("redelivery of %s, which is being worked on", step)
@@ -434,7 +444,7 @@ class Participant:
                 return True
         else:
             answer = self._journal.answered(step) if step else None
-            if answer is None:
+            if answer is None or _sent_anew(workitem, answer.body):
                 return False
             self.log.info("redelivery of %s, which was done%s", step, ": answered again" if answer.body else "")
             if answer.body is not None:
@@ -467,7 +477,9 @@ class Participant:
     def _claim_offered(self, connection: BlockingConnection, *, fresh: bool = False) -> None:
         """Begin what nobody else has begun; `fresh`: this connection brought it, and none did before."""
         for step, body in list(self._offered.items()):
-            taken = marks.take(connection, step, self._journal.owner)
+            workitem = Workitem(body)
+            claim = _claim(step, workitem)
+            taken = marks.take(connection, claim, self._journal.owner)
             if taken is None:
                 self.log.warning("no right to declare skynet.taken.*: a step could be worked on twice")
             del self._offered[step]
@@ -476,10 +488,9 @@ class Participant:
                 self._guarded(self._journal.forget, step)
             else:
                 self._guarded(self._journal.own, step)
-                workitem = Workitem(body)
                 # Who wants no answer may send the same step again, and not only the broker.
                 own = fresh and taken and not workitem.forget
-                self._begin(Work(step, body, workitem, claimed_by=connection if own else None))
+                self._begin(Work(step, body, workitem, claimed_by=connection if own else None, claim=claim))
 
     def _begin(self, work: Work) -> None:
         with self._change:
@@ -517,9 +528,10 @@ class Participant:
             raise ValueError("it is no workitem: it has no fields")
         return workitem
 
-    def _controlled(self, message: dict[str, Any]) -> dict[str, Any] | None:
+    def _controlled(self, message: dict[str, Any]) -> bytes | None:
         try:
-            return self.controlled(message)
+            answer = self.controlled(message)
+            return None if answer is None else wire.encode(answer)
         except Exception:
             self.log.exception("error with a control message")
             return None
@@ -557,7 +569,7 @@ class Participant:
             channel.basic_ack(work.tag)
         if work.claimed_by is not None and work.claimed_by is self._connection:
             # By the channel of the acknowledgement, so after it: the delivery cannot come again.
-            marks.release(channel, work.step)
+            marks.release(channel, work.claim)
 
     def _hand_back(self, connection: BlockingConnection, channel: BlockingChannel) -> None:
         """Let others do what is not finished; what must not be begun twice is left for the next start."""
@@ -674,6 +686,26 @@ class Participant:
             hook(*arguments)
         except Exception:
             self.log.exception("error in %s", hook.__name__)
+
+
+def _sent_anew(workitem: Workitem, answer: bytes | None) -> bool:
+    """Whether the engine applies an answered step again (as `on_error` with `redo` does), and no delivery came twice.
+
+    Both have the same ids; only when they were sent differs.
+    """
+    before = Workitem(answer).dispatched_at if answer is not None else None
+    return bool(before and workitem.dispatched_at and before != workitem.dispatched_at)
+
+
+def _claim(step: str, workitem: Workitem) -> str:
+    """What a step is claimed by: another one when the engine applies it again, as it may after an answer."""
+    sent = workitem.dispatched_at
+    return f"{step} {sent}" if isinstance(sent, str) and not workitem.forget else step
+
+
+def _wordless(reason: str) -> str:
+    """A reason without its numbers, which change all the time."""
+    return "".join(char for char in reason if not char.isdigit() and char != ".")
 
 
 def _nothing() -> None:

@@ -37,6 +37,8 @@ __all__ = ["Exo", "load_handler", "main"]
 
 # Seconds beyond `stop_timeout` after which a process that still has not ended is ended.
 _LAST = 10.0
+# Seconds between two looks at whether the end has begun.
+_LOOK = 1.0
 
 _USAGE = """\
 usage: skynet_exo [--config-dir DIRECTORY] CONFFILE
@@ -90,8 +92,9 @@ class _Hosted(Participant):
         return self._exo.controlled(message)
 
     def connected(self) -> None:
-        """Tell systemd."""
+        """Tell systemd; and hear what was said while nobody listened here."""
         self._exo.notifier.ready(f"taking workitems from {self.queue}")
+        self._exo.catch_up()
 
     def disconnected(self, reason: str, pause: float) -> None:
         """Tell systemd."""
@@ -132,6 +135,7 @@ class Exo:
         self.handler.post = self.participant.post
         self.handler.is_cancelled = self.is_cancelled
         self._hangup = self._ending = self._told = False
+        self._over = threading.Event()
 
     def run(self) -> None:
         """Host. Raises ConfigurationError when the handler cannot start, BrokerError for a queue of another kind."""
@@ -140,6 +144,7 @@ class Exo:
         except Exception as error:
             self.log.debug("the handler did not start", exc_info=True)
             raise ConfigurationError(f"{self.settings.code}: the handler does not start: {_where(error)}") from error
+        threading.Thread(target=self._see_to_the_end, name="the end's bound", daemon=True).start()
         try:
             self.participant.run()
         finally:
@@ -147,6 +152,7 @@ class Exo:
             self.tick()
             self._quietly("die")
             self.journal.close()
+            self._over.set()
 
     def finish(self) -> None:
         """Begin the end. May be called by a signal handler."""
@@ -185,6 +191,15 @@ class Exo:
             "the engine cancels %s (%s)", workitem.wfid or "a step that it does not name", flavour or "plain"
         )
         self._cancel(WorkItemCtrl("cancel", flavour=flavour, wfid=workitem.wfid, step=workitem.step), workitem)
+
+    def catch_up(self) -> None:
+        """Cancel what was cancelled while this process, or its connection, was away; by the connection's thread."""
+        for work in self.participant.held():
+            image_id = logs.image_id_of(work.workitem)
+            if image_id and self.is_cancelled(image_id):
+                self.log.info("%s was cancelled meanwhile", image_id)
+                reason = "while its worker could not hear it"
+                self._cancel(WorkItemCtrl("cancel", step=work.step, image_id=image_id, reason=reason), None)
 
     def _cancel(self, ctrl: WorkItemCtrl, message: Any) -> None:
         hear = getattr(self.handler, "handle_wi_control", None)
@@ -240,7 +255,6 @@ class Exo:
             waits = self.participant.busy and not self.participant.leaves_work
             self.log.info("ending%s", ", waiting for the workitem at work" if waits else "")
             self.notifier.stopping(self.settings.stop_timeout)
-            self._last_resort()
             self._quietly("stop")
         drained = self.participant.held_back == "draining" and not self.participant.busy
         if drained and not self.participant.unsent and not self._ending:
@@ -285,15 +299,16 @@ class Exo:
         except Exception:
             self.log.exception("error in handle_lifecycle_control(%s)", message)
 
-    def _last_resort(self) -> None:
-        def end() -> None:
-            self.log.error("not ended %d s after the end began: ended by force", self.settings.stop_timeout + _LAST)
+    def _see_to_the_end(self) -> None:
+        """In a thread of its own: the main one may wait for a broker that says nothing, or for a handler."""
+        while not self._ending:
+            if self._over.wait(_LOOK):
+                return
+        bound = self.settings.stop_timeout + _LAST
+        if not self._over.wait(bound):
+            self.log.error("not ended %d s after the end began: ended by force", bound)
             logging.shutdown()
             os._exit(1)
-
-        timer = threading.Timer(self.settings.stop_timeout + _LAST, end)
-        timer.daemon = True
-        timer.start()
 
 
 def load_handler(code: Path) -> Any:

@@ -7,7 +7,6 @@ an argument or a page.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -148,7 +147,7 @@ def _seconds(value: Any) -> float:
     if value in (None, "", 0):
         return 0.0
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 10**8:
-        raise InputError(f"field timeout: {json.dumps(value)[:60]} is not a number of seconds", "for example 3600")
+        raise InputError(f"field timeout: {names.shown(value)} is not a number of seconds", "for example 3600")
     return float(value)
 
 
@@ -157,7 +156,7 @@ def _epoch(value: Any) -> int:
         return 0
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 2**32:
         raise InputError(
-            f"field source_date_epoch: {json.dumps(value)[:60]} is not a time in seconds since 1970", "leave it out"
+            f"field source_date_epoch: {names.shown(value)} is not a time in seconds since 1970", "leave it out"
         )
     return value
 

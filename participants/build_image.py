@@ -285,7 +285,12 @@ class _Told:
             return
         text, remedy = (error.message, error.remedy) if isinstance(error, ImagerError) else (repr(error), "")
         image = {"image_id": image_id, "status": str(Status.ERROR), "error": text, "error_remedy": remedy}
-        self._send(Status.ERROR, image, "refused", lossy=False)
+        while True:
+            try:
+                return self._send(Status.ERROR, image, "refused", lossy=False)
+            except OSError as why:
+                self._log.warning("%s is refused, which cannot be told now: %s", image_id, why)
+                time.sleep(_RETRY_SECONDS)
 
     def _tell(self, job: Job, *, lossy: bool = False) -> None:
         if self._engine:

@@ -8,15 +8,17 @@ same message twice is as once. `result` is False where the job is unknown or the
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 from imgcore import config, names, request
+from imgcore.buildlog import without_credentials
 from imgcore.declaration import Declaration, Field
-from imgcore.errors import InputError
+from imgcore.errors import InputError, SpoolError
 from imgcore.job import Job, Status, allowed
 from imgcore.jobs import telling
 from imgcore.spool import Spool
-from imgcore.spool.record import Edit
+from imgcore.spool.record import DamagedRecord, Edit
 from RuoteAMQP import Workitem
 
 __all__ = ["DECLARES", "ParticipantHandler"]
@@ -45,6 +47,8 @@ DECLARES = Declaration(
     ),
 )
 _LONGEST = 500
+#: Between two attempts to write what nobody says a second time.
+_RETRY_SECONDS = 5.0
 
 
 class ParticipantHandler:
@@ -70,12 +74,21 @@ class ParticipantHandler:
         status = _status(wid.params.as_dict().get("status"))
         image_id = names.image_id(image.get("image_id"))
         spool = Spool(settings.spool)
-        try:
-            with spool.edit(image_id) as edit:
-                wid.result, told = _apply(spool, edit, status, fields, image)
-        except InputError as error:
-            # The job is unknown here: the process shall hear of it and go on as it likes.
-            wid.result, told = False, [str(error)]
+        while True:
+            try:
+                with spool.edit(image_id) as edit:
+                    wid.result, told = _apply(spool, edit, status, fields, image)
+                break
+            except InputError as error:
+                # The job is unknown here: the process shall hear of it and go on as it likes.
+                wid.result, told = False, [str(error)]
+                break
+            except SpoolError as error:
+                # Nobody hears of an error where no answer is wanted: on a disk that is full, it is written later.
+                if isinstance(error, DamagedRecord) or not wid.forget:
+                    raise
+                self.log.warning("%s is %s, which cannot be recorded now: %s", image_id, status, error)
+                time.sleep(_RETRY_SECONDS)
         for line in told:
             self.log.info("%s", line)
         request.say(fields, *told)
@@ -104,6 +117,8 @@ def _apply(
         edit.move(Status.BUILDING, "told out of order", **_changes(job, Status.BUILDING, {}, image)[0])
     if job.status is not status and not allowed(edit.job.status, status):
         return False, [_refusal(job, status)]
+    if job.status is Status.IN_QUEUE and status is Status.BUILDING and _is_over(spool, job, image.get("started_at")):
+        return False, [f"{job.image_id} stays {job.status}: the build that began {image['started_at']} is over"]
     changes, left_out = _changes(job, status, fields, image)
     if job.status is not status:
         edit.move(status, _reason(status, changes, image), **changes)
@@ -113,6 +128,14 @@ def _apply(
         return True, [f"{job.image_id} is {status} already", *left_out]
     edit.update(**news)
     return True, [f"{job.image_id}: {_where(edit.job)}", *left_out]
+
+
+def _is_over(spool: Spool, job: Job, started_at: Any) -> bool:
+    """Whether the build that began then was put back into the queue here since: the message that it began is late."""
+    if not isinstance(started_at, str):
+        return False
+    back = [each for each in spool.history(job.image_id) if each.get("from") == str(Status.BUILDING)]
+    return bool(back) and started_at <= str(back[-1].get("time", ""))
 
 
 def _refusal(job: Job, status: Status) -> str:
@@ -141,7 +164,7 @@ def _changes(
     if status is Status.ERROR and "error" not in changes:
         error = fields.get("__error__")
         text = error.get("message") if isinstance(error, dict) else error
-        changes["error"] = _line(text or "the process told no reason")
+        changes["error"] = without_credentials(_line(text or "the process told no reason"))
     if status is Status.ERROR:
         changes.setdefault("error_cause", "internal")
     return changes, left_out

@@ -128,7 +128,7 @@ class Builds:
         past = self._spool.history(job.image_id)
         lost = [each for each in past if each.get("from") == str(Status.BUILDING) != each.get("to")]
         again = len(lost) < self._config.restarts
-        if self._spool.recover(job.image_id, requeue=again):
+        if self._spool.recover(job.image_id, requeue=again, by=self._worker):
             discard(self._config.base_dir, job.prefix, job.image_id)
             return
         now = self._spool.read(job.image_id)

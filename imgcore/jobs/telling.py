@@ -56,7 +56,7 @@ def taken(job: Job, status: Status, image: Mapping[str, Any]) -> tuple[dict[str,
             changes[name] = _checked(job, name, value)
             jobs.amend(job, {name: changes[name]})
             json.dumps(changes[name], allow_nan=False)  # what a record does not know is not checked, but written
-        except (ValueError, InputError) as error:
+        except (TypeError, ValueError, InputError) as error:
             changes.pop(name, None)
             refused.append(f"{name} is left out: {_reason(error)}")
     return changes, refused

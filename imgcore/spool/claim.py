@@ -131,24 +131,25 @@ def _explain(error: BaseException | None) -> tuple[str, str, str]:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__, "internal", ""
 
 
-def lost(job: Job, directory: Path) -> bool:
+def lost(job: Job, directory: Path, by: str = "") -> bool:
     """Whether the job is BUILDING and its worker has died.
 
-    A worker of another machine, that told what the record says, is not ours to judge; another process of this
-    machine may hold the lock of another spool.
+    A worker of another machine, that told what the record says, is not ours to judge, but where its name is `by`:
+    a machine may get another name. Another process of this machine may hold the lock of another spool.
     """
-    if job.status is not Status.BUILDING or not process.is_here(job.worker) or is_held(directory / WORKER_LOCK_NAME):
+    ours = process.is_here(job.worker) or (by != "" and job.worker.get("name") == by)
+    if job.status is not Status.BUILDING or not ours or is_held(directory / WORKER_LOCK_NAME):
         return False
     return job.worker.get("pid") == os.getpid() or not process.is_alive(job.worker)
 
 
-def recover(record: Record, *, requeue: bool, reason: str) -> Job | None:
-    """End (or queue again) a BUILDING job whose worker died; the record's short lock is held.
+def recover(record: Record, *, requeue: bool, reason: str, by: str = "") -> Job | None:
+    """End (or queue again) a BUILDING job whose worker died (`by`: see `lost`); the record's short lock is held.
 
     None where there is nothing to recover: the job is not BUILDING, or its worker lives, or is another machine's.
     """
     job = record.current()
-    if not lost(job, record.directory):
+    if not lost(job, record.directory, by):
         return None
     long = Lock(record.directory / WORKER_LOCK_NAME)
     try:

@@ -387,10 +387,13 @@ class Spool:
         """Whether the job is BUILDING and the worker that its record names has died on this machine."""
         return claim.lost(job, self.directory(job.image_id))
 
-    def recover(self, image_id: str, *, requeue: bool = False, reason: str = "") -> Job | None:
-        """End, or queue again, a BUILDING job whose worker died. None where there is nothing to recover."""
+    def recover(self, image_id: str, *, requeue: bool = False, reason: str = "", by: str = "") -> Job | None:
+        """End, or queue again, a BUILDING job whose worker died. None where there is nothing to recover.
+
+        `by`: the worker's name where the job is known to be its own, whatever its machine was called then.
+        """
         with self._opened(image_id) as opened:
-            return claim.recover(opened, requeue=requeue, reason=reason)
+            return claim.recover(opened, requeue=requeue, reason=reason, by=by)
 
     def recover_all(self) -> list[Job]:
         """End every job that a dead worker has left, but those that the step of a process will look after."""

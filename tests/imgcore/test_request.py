@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Proves imgcore/request.py."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -76,7 +77,7 @@ def test_an_option_that_could_redirect_anything_is_refused(option: str) -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("timeout", -1),
+    [("timeout", -1), ("timeout", Decimal("1.00000000000000000001")), ("source_date_epoch", Decimal(10) ** 400),
      ("timeout", "soon"), ("timeout", True), ("timeout", float("nan")), ("source_date_epoch", -5),
      ("source_date_epoch", "x"), ("packages", 5), ("packages", ["-x"]), ("groups", ["a\nb"]), ("tokenmap", "novalue"),
      ("tokenmap", {"A": "x\ny"}), ("extra_repos", [{}]), ("tags", ["<b>"]), ("kickstart", 5),

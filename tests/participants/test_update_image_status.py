@@ -9,10 +9,11 @@ import pytest
 
 from imgcore.builds.cancelling import cancel
 from imgcore.config import Config
-from imgcore.errors import InputError
-from imgcore.job import Job, Status
+from imgcore.errors import InputError, SpoolError
+from imgcore.job import Job, Status, timestamp
 from imgcore.jobs import telling
 from imgcore.spool import Spool
+from participants import update_image_status
 from participants.update_image_status import ParticipantHandler
 from RuoteAMQP import Workitem
 
@@ -53,6 +54,42 @@ def test_the_states_of_a_build_are_recorded_with_what_they_bring(bench: Bench) -
 def test_an_error_has_the_sentence_that_the_engine_or_the_image_tells(bench: Bench) -> None:
     bench.tell("ERROR", __error__={"class": "RuntimeError", "message": "two\nlines"})
     assert (bench.job.status, bench.job.error) == (Status.ERROR, "two lines")
+
+
+def test_the_reason_of_the_engine_has_no_password(bench: Bench) -> None:
+    bench.tell("ERROR", __error__="http://user:hunter2@example.org/ is not there")
+    assert bench.job.error == "http://***@example.org/ is not there"
+
+
+def test_what_cannot_be_written_is_written_later_where_nobody_says_it_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit, full = Spool.edit, [SpoolError("the disk is full"), SpoolError("the disk is full")]
+
+    def when_there_is_room(*given: Any) -> Any:
+        if full:
+            raise full.pop()
+        return edit(*given)
+
+    monkeypatch.setattr(Spool, "edit", when_there_is_room)
+    monkeypatch.setattr(update_image_status, "_RETRY_SECONDS", 0)
+    with pytest.raises(SpoolError):
+        bench.tell("BUILDING")
+    fields = {"image": {"image_id": "id"}, "params": {"status": "BUILDING", "forget": True}}
+    bench.handler.handle_wi(Workitem({"fields": fields}))
+    assert (bench.job.status, full) == (Status.BUILDING, [])
+
+
+def test_the_beginning_of_a_build_that_is_over_does_not_count_for_the_one_that_waits(bench: Bench) -> None:
+    claim = bench.spool.start("id").__enter__()
+    before = claim.job.started_at
+    claim.close()
+    assert bench.spool.recover("id", requeue=True)
+    item = bench.tell("BUILDING", image={"image_id": "id", "started_at": before})
+    assert (item.result, bench.job.status) == (False, Status.IN_QUEUE)
+    assert item.fields.msg == [f"id stays IN QUEUE: the build that began {before} is over"]
+    assert bench.tell("BUILDING", image={"image_id": "id", "started_at": timestamp()}).result is True
+    assert bench.job.status is Status.BUILDING
 
 
 @pytest.mark.parametrize("late", ["BUILDING", "ERROR", "IN QUEUE", "CANCELLED"])

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Proves RuoteAMQP/participant.py with a journal on disk, marks.py and control.py, with a broker."""
 
+import dataclasses
 import json
 import threading
 import time
@@ -462,6 +463,78 @@ def test_a_claim_stays_for_who_wants_no_answer_and_may_send_the_step_again(
             until(lambda: broker.ready(queue) == 0)
             time.sleep(0.3)
             assert second.worked == []
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_a_step_that_the_engine_applies_again_is_done_again_and_one_that_comes_twice_is_not(
+    broker: Node, engine: Engine, queue: str, tmp_path: Path, once: bool
+) -> None:
+    with at_work(broker, queue, tmp_path / "j", once=once) as worker:
+        step = engine.dispatch(queue)
+        engine.answer(step)
+        for time_sent, times in (("2026-11-23 20:38:59 UTC", 1), ("2026-11-23 20:39:00 UTC", 2)):
+            fields = {"params": {"ref": queue}, "dispatched_at": time_sent}
+            engine.send(queue, json.dumps({"fields": fields, "fei": _fei(step)}).encode())
+            after = engine.dispatch(queue)
+            engine.answer(after)
+            assert worker.worked.count(step) == times
+
+
+def test_a_queue_that_was_deleted_is_declared_anew_and_its_messages_are_taken(
+    broker: Node, engine: Engine, queue: str, tmp_path: Path
+) -> None:
+    with at_work(broker, queue, tmp_path / "j") as worker:
+        engine.answer(engine.dispatch(queue))
+        worker.is_connected.clear()
+        broker.control("delete_queue", queue)
+        assert worker.is_connected.wait(60)
+        engine.answer(engine.dispatch(queue))
+
+
+def test_a_queue_that_takes_no_more_holds_up_no_other_and_no_work(
+    broker: Node, engine: Engine, queue: str, tmp_path: Path
+) -> None:
+    full, other = f"{queue}_full", f"{queue}_other"
+    with broker.connect() as connection:
+        channel = connection.channel()
+        channel.queue_declare(full, durable=True, arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
+        channel.basic_publish("", full, b"{}")
+        with at_work(broker, queue, tmp_path / "j") as worker:
+            worker.is_connected.clear()
+            worker.post(full, {"a": 1})
+            worker.post(other, {"a": 2})
+            until(lambda: broker.ready(other) == 1)
+            engine.answer(engine.dispatch(queue))
+            until(lambda: worker.unsent == 1)
+            assert not worker.is_connected.is_set()
+
+
+def test_an_answer_to_a_control_message_that_cannot_travel_ends_nothing(
+    broker: Node, engine: Engine, queue: str, tmp_path: Path
+) -> None:
+    class Strange(Worker):
+        def controlled(self, message: dict[str, Any]) -> dict[str, Any] | None:
+            return {**(super().controlled(message) or {}), "place": tmp_path}
+
+    address = Broker.at(broker.address, user="guest", password="guest", vhost="/")
+    with at_work(broker, queue, tmp_path / "j", kind=Strange, control=True) as worker, Control(address) as said:
+        assert said.ask("status") == []
+        assert worker.told
+        engine.answer(engine.dispatch(queue))
+
+
+def test_what_cannot_be_used_at_a_reconnect_is_waited_for(
+    broker: Node, engine: Engine, queue: str, tmp_path: Path
+) -> None:
+    with at_work(broker, queue, tmp_path / "j") as worker:
+        good, reasons = worker.broker, list[str]()
+        worker.disconnected = lambda reason, _: reasons.append(reason)  # type: ignore[method-assign]
+        worker.broker = dataclasses.replace(good, ca=tmp_path / "is being replaced")
+        worker.reconnect()
+        until(lambda: len(reasons) > 1)
+        assert "TLS cannot be used" in reasons[0]
+        worker.broker = good
+        engine.answer(engine.dispatch(queue))
 
 
 def _fei(wfid: str) -> dict[str, str]:

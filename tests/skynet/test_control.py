@@ -198,3 +198,31 @@ def test_two_processes_of_one_configuration_do_not_share_a_journal(
             engine.answer(step)
         assert second.process and second.process.poll() is None
     assert (tmp_path / "journal.2" / "done").is_dir()
+
+
+def test_what_was_cancelled_while_the_connection_was_away_is_cancelled_when_it_is_back(
+    broker: Node, engine: Engine, queue: str, tmp_path: Path, code: Path
+) -> None:
+    with Hosted(broker, tmp_path, queue, code=code) as hosted:
+        hosted.wait_for("taking workitems")
+        step = engine.dispatch(queue, image(7), wait=300)
+        hosted.wait_for("x-7] holds")
+        with control(broker) as said:
+            said.mark_cancelled("x-7")
+        broker.control("close_all_connections", "a test", "--vhost", "/")
+        hosted.wait_for("x-7 was cancelled meanwhile")
+        assert engine.answer(step)["fields"]["__result__"] is False
+
+
+def test_a_broker_that_says_nothing_holds_up_no_end(broker: Node, queue: str, tmp_path: Path, code: Path) -> None:
+    with Hosted(broker, tmp_path, queue, code=code, more="[skynet]\nstop_timeout = 1\n") as hosted:
+        hosted.wait_for("taking workitems")
+        with Engine(broker) as engine:
+            engine.dispatch(queue, image(8), wait=1)
+            hosted.wait_for("x-8] holds")
+        with broker.frozen():
+            # The reply is sent now, and its confirm is waited for.
+            time.sleep(2)
+            hosted.signal(signal.SIGTERM)
+            assert hosted.ended(30) == 1
+        assert "ended by force" in hosted.log

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +31,16 @@ class Node(rabbitmq.Node):
             f"ssl_options.keyfile = {place}/server.key\n"
             "ssl_options.verify = verify_peer\nssl_options.fail_if_no_peer_cert = true\n",
         )
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """It holds its connections and says nothing, inside the `with`."""
+        assert self._server
+        os.killpg(self._server.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(self._server.pid, signal.SIGCONT)
 
 
 @contextmanager

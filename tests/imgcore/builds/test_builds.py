@@ -217,6 +217,16 @@ def test_a_job_that_another_machine_builds_is_not_begun_here(bench: Bench) -> No
         bench.run()
 
 
+def test_a_job_of_this_worker_whose_process_died_is_built_also_where_the_machine_has_another_name_now(
+    bench: Bench,
+) -> None:
+    bench.add()
+    with bench.spool.edit("id") as edit:
+        edit.move(Status.BUILDING, worker={"host": "as it was called", "pid": 1, "name": "w1"})
+    assert bench.run().status is Status.DONE
+    assert bench.states == ["IN QUEUE", "BUILDING", "IN QUEUE", "BUILDING", "DONE"]
+
+
 def test_two_who_see_to_the_same_job_build_it_once(bench: Bench) -> None:
     bench.add(seconds=1)
     threads = [threading.Thread(target=bench.run) for _ in range(2)]

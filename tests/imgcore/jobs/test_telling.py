@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -66,6 +67,7 @@ def test_a_running_build_tells_how_far_it_is_and_no_result() -> None:
         ("package_count", -1), ("package_count", "5"), ("resources", {"cpu_seconds": "x"}), ("resources", 5),
         ("worker", {"pid": "x"}), ("worker", {"host": "x" * 5000}), ("finished_at", "yesterday"), ("warnings", [5]),
         ("warnings", ["w"] * 2000), ("phases", [{"phase": "x"}]), ("error", 5), ("error", {"a": 1}),
+        ("worker", {"load": Decimal("1.00000000000000000001")}),
     ],
 )  # fmt: skip
 def test_a_field_that_is_wrong_is_left_out_and_named_and_the_others_count(name: str, value: Any) -> None:
