@@ -5,16 +5,18 @@
     base_dir/PREFIX/latest/IMAGE_NAME    a link to the last good image of that name
 
 A delivered file has no name while it is written (O_TMPFILE), so that the kernel removes it with the process,
-however that ends. File systems without O_TMPFILE get a hidden directory, which `discard` removes.
+however that ends. File systems without O_TMPFILE get a hidden directory, which `discard` removes; so do files of a
+delivery of more than a process may have open.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -25,6 +27,8 @@ __all__ = ["Delivery", "discard", "place"]
 _ZEROS = bytes(1 << 20)
 _DIRECTORY_MODE = 0o755
 _EARLY_BYTES = 8 << 20
+#: Files that are open at once: a process may have 1024 where nobody has changed that.
+_MOST_OPEN = 256
 _NO_TMPFILE = {errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL}
 
 
@@ -80,6 +84,24 @@ class _File:
         self._skip_to(self.size)
         return self._digest.hexdigest()
 
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[int]:
+        """Its descriptor, for reading."""
+        if self.descriptor >= 0 or self.named is None:
+            yield self.descriptor
+            return
+        descriptor = os.open(self.named, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def close(self) -> None:
+        """Let go of it; if it has a name it stays. Can be repeated."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
 
 class Delivery:
     """The files of one job on their way to `place(base_dir, prefix, image_id)`; a `with` that forgets them.
@@ -104,7 +126,7 @@ class Delivery:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for each in self._files.values():
-            os.close(each.descriptor)
+            each.close()
         self._files.clear()
         shutil.rmtree(self._partial, ignore_errors=True)
 
@@ -118,6 +140,7 @@ class Delivery:
         parts = name.split("/")
         if not name or any(part in ("", ".", "..") or "\0" in part for part in parts) or name in self._files:
             raise ImagerError(f"the sandbox delivered a file with the name {name!r}", "this is a fault; report it")
+        self._close_last()
         descriptor, named = self._open(name)
         try:
             self._current = _File(descriptor, named, size, mode)
@@ -155,7 +178,8 @@ class Delivery:
 
     def read(self, name: str, limit: int) -> bytes:
         """The first `limit` bytes of a file; KeyError where there is none of that name."""
-        return os.pread(self._files[name].descriptor, limit, 0)
+        with self._files[name].opened() as descriptor:
+            return os.pread(descriptor, limit, 0)
 
     def sha256(self, name: str) -> str:
         """The file's SHA-256 in hexadecimal."""
@@ -164,7 +188,7 @@ class Delivery:
     def drop(self, name: str) -> None:
         """Do not deliver this file after all."""
         dropped = self._files.pop(name)
-        os.close(dropped.descriptor)
+        dropped.close()
         if dropped.named is not None:
             dropped.named.unlink(missing_ok=True)
         if self._current is dropped:
@@ -175,10 +199,8 @@ class Delivery:
         try:
             self._partial.mkdir(_DIRECTORY_MODE, exist_ok=True)
             for name, each in self._files.items():
-                target = self._partial / name
-                if each.named is None and not target.exists():
-                    target.parent.mkdir(_DIRECTORY_MODE, parents=True, exist_ok=True)
-                    _link(each.descriptor, target)
+                if each.named is None and not (self._partial / name).exists():
+                    self._name(name, each)
         except OSError as error:
             raise _failed(self._partial, error) from error
         return self._partial
@@ -188,7 +210,8 @@ class Delivery:
         partial = self.partial()
         try:
             for each in self._files.values():
-                os.fsync(each.descriptor)
+                with each.opened() as descriptor:
+                    os.fsync(descriptor)
             _sync(partial)
             if self.directory.exists():
                 shutil.rmtree(self.directory)
@@ -198,6 +221,25 @@ class Delivery:
                 _point(self.directory.parent / "latest" / latest, Path("..") / self.directory.name)
         except OSError as error:
             raise _failed(self.directory, error) from error
+
+    def _close_last(self) -> None:
+        """Close the file begun last, which is complete, where many are open; it has a name then."""
+        if len(self._files) < _MOST_OPEN or self._current is None:
+            return
+        name, last = next(reversed(self._files.items()))
+        if last.named is None:
+            try:
+                last.named = self._name(name, last)
+            except OSError as error:
+                raise _failed(self._partial / name, error) from error
+        last.close()
+        self._current = None
+
+    def _name(self, name: str, file: _File) -> Path:
+        target = self._partial / name
+        target.parent.mkdir(_DIRECTORY_MODE, parents=True, exist_ok=True)
+        _link(file.descriptor, target)
+        return target
 
     def _open(self, name: str) -> tuple[int, Path | None]:
         try:

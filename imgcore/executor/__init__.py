@@ -26,10 +26,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-__all__ = ["KEPT", "READABLE", "Executor", "Limits", "Outcome", "Receiver", "Task"]
+__all__ = ["INPUTS", "KEPT", "READABLE", "Executor", "Limits", "Outcome", "Receiver", "Task"]
 
 #: Where the sandbox shows a task's readable directories, by their number.
 READABLE = "/run/imager/readable"
+#: Where it has `Task.inputs`.
+INPUTS = "/run/imager/in"
 #: Where in a job's directory `Task.keep` is.
 KEPT = "vm"
 

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -81,7 +82,7 @@ def vm(commands: Mapping[str, Sequence[str]], settings: VmSettings, base: Base |
     def more(task: Task) -> Sequence[str]:
         memory = task.limits.memory_bytes or settings.memory_bytes
         keep = [f"--keep={task.keep}"] if task.keep else []
-        return [*fixed, *of_base(), *keep, f"--memory={memory}", *(f"--url={each}" for each in task.urls)]
+        return [*fixed, *of_base(), *keep, f"--memory={memory}", *_places(task.urls)]
 
     def of_base() -> Sequence[str]:
         if base is None and not settings.base:
@@ -95,6 +96,15 @@ def vm(commands: Mapping[str, Sequence[str]], settings: VmSettings, base: Base |
     kept = {name: os.environ[name] for name in ("HOME", "XDG_RUNTIME_DIR") if name in os.environ}
     start = (_python(), "-I", "-c", _START.format("vm.launcher"))
     return SandboxExecutor("vm", start, commands, more, kept)
+
+
+def _places(urls: Sequence[str]) -> Iterator[str]:
+    """What may be reached, as options: everybody sees them, so without passwords, which the job's input has."""
+    for each in urls:
+        with contextlib.suppress(ValueError):  # mic's kickstarts are not read here: that is no URL
+            url = urlsplit(each)
+            place = url.netloc.rpartition("@")[2]
+            yield f"--url={url._replace(netloc=place, query='', fragment='').geturl()}"
 
 
 def _python() -> str:

@@ -33,7 +33,8 @@ class Builtin:
         if find_spec("imgcore.creator.main") is None:
             # The plan is part of the core's package, the creator has one of its own.
             raise BuildError("the built-in tool is not installed here", "install imager-creator", "tool-missing")
-        tokens = kickstart.with_defaults(order.tokens, arch=order.arch)
+        release = kickstart.release_of(order.extra_opts)
+        tokens = kickstart.with_defaults(order.tokens, arch=order.arch, release=release)
         read = kickstart.read(order.kickstart, order.kickstart_name, tokens=tokens)
         plan, warnings = kickstart.plan(
             read,
@@ -49,7 +50,7 @@ class Builtin:
         plan = dataclasses.replace(plan, repositories=tuple(_inside(shown, each) for each in plan.repositories))
         return Prepared(
             arguments=(),
-            inputs={"plan.json": plans.to_json(plan).encode()},
+            inputs={**shown.files, "plan.json": plans.to_json(plan).encode()},
             as_built=kickstart.redact(read.text).encode(),
             environment={"SOURCE_DATE_EPOCH": str(plan.source_date_epoch)},
             readable=tuple(shown.directories),
@@ -78,16 +79,17 @@ class Builtin:
 
 def _urls(plan: plans.Plan) -> Iterator[str]:
     for each in plan.repositories:
-        for url in (each.url, each.mirrorlist, *each.gpg_key.replace(",", " ").split()):
+        for url in (each.url, each.mirrorlist, *each.gpg_keys):
             if url.startswith(("http://", "https://")):
                 yield url
 
 
 def _inside(shown: Shown, repository: plans.Repository) -> plans.Repository:
     """The repository as the sandbox finds it. What is not there the creator names, with the kickstart's line."""
-    return dataclasses.replace(
+    inside = dataclasses.replace(
         repository,
         url=shown.inside(repository.url, whole=True),
         mirrorlist=shown.inside(repository.mirrorlist, whole=False),
-        gpg_key=shown.inside(repository.gpg_key, whole=False),
+        gpg_key=",".join(shown.inside(each, whole=False) for each in repository.gpg_keys),
     )
+    return inside if inside == repository else dataclasses.replace(inside, as_given=repository)

@@ -3,6 +3,7 @@
 
 import hashlib
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,32 @@ def test_a_file_that_goes_to_the_disk_while_it_comes_arrives_whole(tmp_path: Pat
         assert made.sha256("large") == hashlib.sha256(content).hexdigest()
         made.publish()
     assert (tmp_path / "p/id/large").read_bytes() == content
+
+
+def test_more_files_than_a_process_may_have_open_are_delivered(tmp_path: Path, kind: str) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (500, before[1]))
+    try:
+        with Delivery(tmp_path, "p", "id") as made:
+            for number in range(600):
+                made.begin(f"d{number % 7}/{number}", 3, 0o755)
+                made.write(0, b"%03d" % number)
+            assert (made.read("d4/599", 9), made.read("d0/0", 9)) == (b"599", b"000")
+            assert made.sha256("d3/500") == hashlib.sha256(b"500").hexdigest()
+            made.drop("d4/599")
+            made.drop("d2/590")
+            made.publish()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    found = {path.name: path.read_bytes() for path in (tmp_path / "p/id").rglob("*") if path.is_file()}
+    assert found == {str(number): b"%03d" % number for number in range(600) if number not in (590, 599)}
+    assert (tmp_path / "p/id/d3/500").stat().st_mode & 0o777 == 0o755
+    assert names(tmp_path / "p") == ["id"]
+
+
+def test_nothing_of_many_files_is_left_that_are_not_published(tmp_path: Path, kind: str) -> None:
+    with pytest.raises(ZeroDivisionError), Delivery(tmp_path, "p", "id") as made:
+        for number in range(300):
+            made.add(f"{number}", b"x")
+        raise ZeroDivisionError
+    assert names(tmp_path / "p") == []

@@ -50,4 +50,4 @@ def test_the_user_of_the_services_builds_in_a_virtual_machine(machine: Root) -> 
 def test_root_builds_in_one_that_runs_as_a_user_without_rights(machine: Root) -> None:
     record = built(machine)
     assert (record["status"], record["executor"]) == ("DONE", "vm")
-    assert machine.run("sh", "-c", "ls -d /tmp/imager-vm-* 2>/dev/null || :").stdout == ""
+    assert machine.run("sh", "-c", "ls -d /tmp/imager-vm-* /var/tmp/imager-vm-* 2>/dev/null || :").stdout == ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
 from pathlib import Path
 
 from imgcore.executor.vm import domain
@@ -37,7 +36,7 @@ def left() -> list[str]:
         ["virsh", "-c", URI, "list", "--all", "--name"], capture_output=True, text=True, check=True
     )
     domains = [name for name in found.stdout.split() if name.startswith("imager-")]
-    places = [str(each) for each in Path(tempfile.gettempdir()).glob("imager-vm-*")]
+    places = [str(each) for top in ("/var/tmp", "/tmp") for each in Path(top).glob("imager-vm-*")]
     mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if "imager-vm-" in line]
     processes = []
     for each in Path("/proc").iterdir():

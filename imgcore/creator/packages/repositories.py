@@ -188,7 +188,9 @@ def _diagnose(known: Any, details: list[str]) -> tuple[str, str, str]:
     if known._repo.isLocal():
         folder = _local_directory(known)
         if not folder.is_dir():
-            return "{} is not there: no such directory", "correct the repo line's URL", "repository-unreachable"
+            # A directory of the machine that is no repository is not shown either.
+            why = "no such directory, or without repodata/repomd.xml"
+            return f"{{}} is not there: {why}", "correct the repo line's URL", "repository-unreachable"
         if not folder.joinpath("repodata/repomd.xml").is_file():
             return "{} has no repodata/repomd.xml", "run createrepo_c in it", "repository-invalid"
     status = re.search(r"Status code: (\d+)|returned error: (\d+)", everything)
@@ -228,9 +230,10 @@ def _locked(path: Path) -> Iterator[None]:
 
 def save(build: Build, tree: Tree) -> None:
     """Leave a .repo file in the image for every repository that asks for it, without credentials."""
-    for repository in build.plan.repositories:
-        if not repository.save:
+    for each in build.plan.repositories:
+        if not each.save:
             continue
+        repository = each.as_given or each
         folder = tree.first("/etc/yum.repos.d", "/etc/zypp/repos.d") or "/etc/yum.repos.d"
         name = re.sub(r"[^A-Za-z0-9._-]", "_", repository.name)
         lines = [f"[{name}]", f"name={repository.name}", "enabled=1"]
@@ -244,7 +247,7 @@ def save(build: Build, tree: Tree) -> None:
             lines.append(f"priority={repository.priority}")
         lines.append(f"gpgcheck={1 if repository.gpg_key else 0}")
         if repository.gpg_key:
-            lines.append(f"gpgkey={repository.gpg_key}")
+            lines.append(f"gpgkey={','.join(split_credentials(url)[0] for url in repository.gpg_keys)}")
         if not repository.ssl_verify:
             lines.append("sslverify=0")
         tree.write(f"{folder}/{name}.repo", "\n".join(lines) + "\n")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,8 @@ __all__ = ["KVM", "WORKS", "Memory", "candidates", "usable"]
 
 KVM = Path("/dev/kvm")
 WORKS = "works"
+#: Seconds for which one that does not work is not tried again: what was in its way may be gone.
+_BAD_SECONDS = 86400.0
 
 
 class Memory:
@@ -29,15 +32,27 @@ class Memory:
         self._identity = _identity(kernel)
 
     def verdict(self) -> str:
-        """Why `kvm` does not work, WORKS where it does, "" where nobody tried."""
-        known = self._known().get(self._identity, "")
-        return known if isinstance(known, str) else ""
+        """Why `kvm` does not work, WORKS where it does, "" where nobody tried, or did long ago."""
+        known = self._known().get(self._identity)
+        if not isinstance(known, dict):
+            return ""
+        verdict, at = known.get("verdict"), known.get("at")
+        if not isinstance(verdict, str) or not isinstance(at, int | float):
+            return ""
+        return verdict if verdict == WORKS or 0 <= time.time() - at < _BAD_SECONDS else ""
 
     def remember(self, verdict: str) -> None:
         """Keep it; where that is not possible the next machine tries again."""
+        self._write({**self._known(), self._identity: {"verdict": verdict, "at": int(time.time())}})
+
+    def forget(self) -> None:
+        """Have the next machine try again."""
+        self._write({key: value for key, value in self._known().items() if key != self._identity})
+
+    def _write(self, known: dict[str, object]) -> None:
         partial = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         with contextlib.suppress(OSError):
-            partial.write_text(json.dumps({**self._known(), self._identity: verdict}, indent=1), encoding="utf-8")
+            partial.write_text(json.dumps(known, indent=1), encoding="utf-8")
             partial.replace(self._path)
 
     def _known(self) -> dict[str, object]:

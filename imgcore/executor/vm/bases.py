@@ -5,6 +5,7 @@
     NAME-DIGEST.img        the file system, or a disk with it: raw or qcow2, complete in itself, never written to
     .NAME.new/ .NAME.lock  one that is being made; who makes or removes it
 
+A directory that is made here is closed to other users: who can open a file can hold a lock on it for ever.
 Whoever starts a machine of a base holds a shared lock on its file until QEMU has it open; the file of a base that was
 replaced or removed goes after that. A leaf.
 """
@@ -110,7 +111,7 @@ def publish(directory: Path, made: Base) -> Base:
     target = directory / f"{made.name}-{sha256[:_DIGEST_LENGTH]}.img"
     base = dataclasses.replace(made, file=target, sha256=sha256, made_at=made_at)
     try:
-        # QEMU may run as another user than who makes it.
+        # QEMU may run as another user than who makes it, who is shown this file and not the directory.
         made.file.chmod(0o644)
         made.file.rename(target)
     except OSError as error:
@@ -161,7 +162,7 @@ def digest(file: Path) -> str:
 @contextlib.contextmanager
 def _alone(directory: Path, name: str) -> Iterator[None]:
     names.word("base", name)
-    atomic.make_directory(directory)
+    atomic.make_directory(directory, 0o700)
     lock = Lock(directory / f".{name}.lock")
     try:
         if not lock.acquire(wait=False):

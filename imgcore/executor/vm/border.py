@@ -27,7 +27,8 @@ _LONGEST = {
 }
 _MOST_FILES = 100_000
 _MOST_NAME = 4096
-_NUMBERS = ("status", "cpu_seconds", "peak_memory_bytes")
+#: What a record and the programs that read it can hold.
+_LARGEST = 2**63 - 1
 
 
 class Breach(Exception):
@@ -40,14 +41,14 @@ def checked(stream: BinaryIO, most_bytes: int) -> Iterator[tuple[bytes, bytes]]:
     size: Any = 0
     names: set[str] = set()
     for kind, content in _whole(stream):
-        if kind == frames.SAMPLE and not content.isdigit():
-            raise Breach("a sample that is no number")
+        if kind == frames.SAMPLE and not (content.isdigit() and int(content) <= _LARGEST):
+            raise Breach("a sample that is no number of bytes")
         if kind == frames.FILE:
             told = _object(content)
             name, size, mode = told.get("name"), told.get("size"), told.get("mode")
             if not isinstance(name, str) or not _plain(name) or name in names:
                 raise Breach("a file whose name is not a relative one, or came before")
-            if type(size) is not int or type(mode) is not int or not 0 <= size <= left or not 0 <= mode <= 0o777:
+            if not _whole_number(size, 0, left) or not _whole_number(mode, 0, 0o777):
                 raise Breach(f"more than the {most_bytes} bytes of files that a job may have")
             names.add(name)
             files, left, at = files + 1, left - size, 0
@@ -62,14 +63,17 @@ def checked(stream: BinaryIO, most_bytes: int) -> Iterator[tuple[bytes, bytes]]:
             at = offset + len(piece)
         elif kind == frames.END:
             told = _object(content)
+            seconds: Any = told.get("cpu_seconds")
             if (
-                any(type(told.get(each)) not in (int, float) for each in _NUMBERS)
+                not _whole_number(told.get("status"), -255, 255)
+                or not _whole_number(told.get("peak_memory_bytes"), 0, _LARGEST)
+                or not (type(seconds) in (int, float) and 0 <= seconds <= _LARGEST)
                 or type(told.get("stopped")) is not bool
             ):
                 raise Breach("an end without its numbers")
         elif kind == frames.REFUSED:
             told = _object(content)
-            if any(not isinstance(told.get(each), str) for each in ("message", "remedy")):
+            if any(not _text(told.get(each)) for each in ("message", "remedy")):
                 raise Breach("a refusal without its reason")
         yield kind, content
         if kind in (frames.END, frames.REFUSED):
@@ -89,6 +93,11 @@ def _whole(stream: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
         yield kind, content
 
 
+def _whole_number(told: object, least: int, most: int) -> bool:
+    # True and False are numbers to Python.
+    return type(told) is int and least <= told <= most
+
+
 def _object(content: bytes) -> dict[str, Any]:
     try:
         told = json.loads(content)
@@ -97,6 +106,11 @@ def _object(content: bytes) -> dict[str, Any]:
     if not isinstance(told, dict):
         raise Breach("a frame that is no JSON object")
     return told
+
+
+def _text(told: object) -> bool:
+    # JSON can have halves of characters, which no file can.
+    return isinstance(told, str) and not any("\ud800" <= each <= "\udfff" for each in told)
 
 
 def _plain(name: str) -> bool:

@@ -98,21 +98,21 @@ def main(names: Sequence[str]) -> int:
         with contextlib.suppress(OSError):
             children[name] = os.posix_spawnp(name, [name, *options], os.environ, setsigmask=())
     last = children.pop(names[-1], 0)
-    if last:
-        _await(last)
-    for each in children.values():
+    failed = last and os.waitstatus_to_exitcode(_await(last)) > 0
+    for each in [] if failed else children.values():
+        # Where the last one failed, as it does when another is there already, that one may need them.
         with contextlib.suppress(OSError):
             os.kill(each, signal.SIGTERM)
     return 0 if last else 1
 
 
-def _await(daemon: int) -> None:
-    """Clear away whatever ends, until `daemon` does, which is helped where it cannot."""
+def _await(daemon: int) -> int:
+    """Clear away whatever ends, until `daemon` does, which is helped where it cannot; its status for wait(2)."""
     ending = 0.0
     while True:
-        while ended := os.waitpid(-1, os.WNOHANG)[0]:
-            if ended == daemon:
-                return
+        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            if ended[0] == daemon:
+                return ended[1]
         signal.sigtimedwait({signal.SIGCHLD}, 1.0)
         if _is_ending(daemon):
             ending = ending or time.monotonic()

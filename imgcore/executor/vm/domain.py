@@ -8,6 +8,7 @@ runs as a user without rights.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import grp
 import os
 import pwd
@@ -16,7 +17,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -37,6 +38,7 @@ __all__ = [
     "connect",
     "end_hanging_questions",
     "make_ready",
+    "remove_logs",
     "user_of",
     "xml",
 ]
@@ -50,6 +52,8 @@ _SYSTEM_SOCKETS = ("/run/libvirt/libvirt-sock", "/run/libvirt/virtqemud-sock")
 #: Who QEMU runs as where root starts it: Debian's, then Fedora's and openSUSE's name.
 _USERS = ("libvirt-qemu", "qemu")
 _LOG_SOCKETS = ("/run/libvirt/virtlogd-sock",)
+#: Beside the daemons' sockets, the lock of who starts daemons: of two that do at once, one would end the other's.
+_STARTING = "imager.lock"
 _START_SECONDS = 15.0
 #: libvirt asks QEMU first what it can; seen to take a minute, and once to hang for ever.
 _CREATE_SECONDS = 90.0
@@ -216,13 +220,19 @@ def _have_daemons(uri: str) -> None:
     """Start what is not there: libvirt's own way for a user leaves QEMU's processes to the machine's first."""
     if not (uri == SYSTEM and os.geteuid() == 0) and uri != SESSION:
         return
+    directory = Path("/run/libvirt")
     if uri == SYSTEM:
         sockets = {"virtlogd": _LOG_SOCKETS, "libvirtd": _SYSTEM_SOCKETS}
     else:
         runtime = os.environ.get("XDG_RUNTIME_DIR") or f"{os.environ.get('HOME', '')}/.cache"
-        sockets = {"libvirtd": (f"{runtime}/libvirt/libvirt-sock",)}
-    missing = [name for name, paths in sockets.items() if not any(_answers(each) for each in paths)]
-    if missing:
+        directory = Path(runtime, "libvirt")
+        sockets = {"libvirtd": (f"{directory}/libvirt-sock",)}
+    if not _missing(sockets):
+        return
+    with _alone(directory / _STARTING):
+        missing = _missing(sockets)
+        if not missing:
+            return  # somebody else has started them
         try:
             daemons.start(missing)
         except OSError as error:
@@ -230,8 +240,26 @@ def _have_daemons(uri: str) -> None:
                 f"libvirtd cannot be started: {error.strerror}", "apt install libvirt-daemon-system"
             ) from error
         end = time.monotonic() + _START_SECONDS
-        while time.monotonic() < end and not all(any(map(_answers, sockets[name])) for name in missing):
+        while time.monotonic() < end and _missing(sockets):
             time.sleep(0.05)
+
+
+def _missing(sockets: Mapping[str, Sequence[str]]) -> list[str]:
+    """The daemons of which none of the sockets answers."""
+    return [name for name, paths in sockets.items() if not any(map(_answers, paths))]
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold a lock that only this user can hold, for the block; where that cannot be made, go on without."""
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):
+            # As libvirt would make it: the system's is for everybody.
+            path.parent.mkdir(mode=0o755 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            held.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
 
 
 def _answers(path: str) -> bool:
@@ -334,6 +362,15 @@ def _put(made: queue.SimpleQueue[Any], connection: Any, machine: Machine, flags:
         made.put(connection.createXML(xml(machine), flags))
     except Exception as error:  # libvirt's, and it is told there where somebody waits
         made.put(error)
+
+
+def remove_logs(uri: str) -> None:
+    """Remove the logs of machines whose launcher was killed, which nobody reads any more."""
+    with contextlib.suppress(OSError):
+        for each in _logs(uri).glob("imager-*.log"):
+            number = each.name.split("-")[1]
+            if number.isdecimal() and not Path("/proc", number).exists():
+                each.unlink(missing_ok=True)
 
 
 def _logs(uri: str) -> Path:

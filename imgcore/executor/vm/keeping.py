@@ -25,6 +25,7 @@ _DISK, _CONSOLE = "disk", "console"
 
 def keep(opened: int, console: Sequence[str], place: Path) -> None:
     """Copy the disk that is open, of a machine that is off, into the new directory `place`. Raises OSError."""
+    _sweep(place)
     partial = place.with_name(f".{place.name}.{os.getpid()}")
     partial.mkdir(mode=0o700)
     try:
@@ -45,7 +46,16 @@ def disk_of(job: Path) -> Path | None:
 
 def forget(job: Path) -> bool:
     """Remove what is kept of the job with this directory; whether there was something. Raises OSError."""
+    _sweep(job / KEPT)
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(job / KEPT)
         return True
     return False
+
+
+def _sweep(place: Path) -> None:
+    """Remove the halves that launchers have left that were killed while they copied."""
+    for partial in place.parent.glob(f".{place.name}.*"):
+        number = partial.suffix.removeprefix(".")
+        if number.isdecimal() and not Path("/proc", number).exists():
+            shutil.rmtree(partial, ignore_errors=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import collections
 import contextlib
+import itertools
 import json
 import os
 import secrets
@@ -18,14 +19,16 @@ import selectors
 import shutil
 import signal
 import socket
+import struct
 import sys
 import tempfile
 import termios
 import threading
 import time
 import tty
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
 
 from imgcore.errors import BuildError
 from imgcore.executor import frames, kernel, sandbox, scratch
@@ -52,6 +55,12 @@ _OFF_SECONDS = 30.0
 _HELLO_SECONDS = 600.0
 #: The same for an accelerator that nobody tried yet: one that works takes two.
 _TRIAL_SECONDS = 20.0
+#: How often the size of what was changed of a base image is looked at.
+_LOOK_SECONDS = 1.0
+
+
+class _NotStarted(Unusable):
+    """A machine was made, and its kernel did not come up."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -110,12 +119,14 @@ def _run(request: argparse.Namespace, writer: frames.Writer) -> None:
     user = domain.user_of(uri)
     booted = initramfs.find_kernel(request.kernel)
     memory = accelerators.Memory(Path(request.cache), booted)
-    domain.make_ready(uri, kvm="kvm" in accelerators.candidates(request.accelerator, memory.verdict()))
-    _sweep()
+    verdict = memory.verdict()
+    domain.make_ready(uri, kvm="kvm" in accelerators.candidates(request.accelerator, verdict))
+    _sweep(_places(request))
+    domain.remove_logs(uri)
     worker = _Worker(watch=not request.shell)
     failure, started = "", False
-    for accelerator in accelerators.candidates(request.accelerator, memory.verdict()):
-        on_trial = accelerator == "kvm" and request.accelerator == "auto" and not memory.verdict()
+    for accelerator in accelerators.candidates(request.accelerator, verdict):
+        on_trial = accelerator == "kvm" and request.accelerator == "auto" and not verdict
         _say(writer, f"[imager boot 0/1] a virtual machine with {accelerator}", request)
         try:
             with _base(request) as kept, _place(request, booted, user) as place:
@@ -127,11 +138,14 @@ def _run(request: argparse.Namespace, writer: frames.Writer) -> None:
                     if not console.wait(_TRIAL_SECONDS if on_trial else _HELLO_SECONDS, worker.gone):
                         if worker.gone.is_set():
                             return
-                        raise Unusable(
+                        # A daemon that ends takes its machines with it, which is no fault of the accelerator.
+                        kind = Unusable if running.forgotten() else _NotStarted
+                        raise kind(
                             f"the virtual machine did not start with {accelerator}: {console.last()}",
                             "`img doctor` says more",
                         )
-                    with (place / "disk").open("rb") as written:
+                    most = request.disk or _DISK_BYTES
+                    with (place / "disk").open("rb") as written, _Growth(running, place / "root", most) as growth:
                         # It has opened all that it needs: from here on there is nothing to be left.
                         _remove(place)
                         kept.close()
@@ -143,20 +157,27 @@ def _run(request: argparse.Namespace, writer: frames.Writer) -> None:
                         try:
                             good = _serve(request, writer, inputs, channels, console, worker)
                         except Unusable as error:
+                            if growth.passed:
+                                raise Unusable(
+                                    f"the virtual machine was ended: it wrote more than {most} bytes to its system",
+                                    "have it write to the build's own place, or raise [limits] disk",
+                                ) from error
                             if running.forgotten():
                                 raise Unusable(
                                     "libvirt's daemon was ended, and the virtual machine with it", "build it again"
                                 ) from error
                             raise
                         finally:
-                            if request.keep and not good and not worker.gone.is_set():
+                            if request.keep and not good and not growth.passed and not worker.gone.is_set():
                                 _keep(request, writer, running, console, written.fileno())
                     return
         except Unusable as error:
+            if accelerator == "kvm" and verdict == accelerators.WORKS and not started:
+                memory.forget()
             if not on_trial or started:
                 raise
             # Only if the next one starts was it the accelerator's fault.
-            failure = str(error)
+            failure = str(error) if isinstance(error, _NotStarted) else ""
 
 
 def _serve(
@@ -298,9 +319,11 @@ def _machine(
 @contextlib.contextmanager
 def _place(request: argparse.Namespace, booted: initramfs.Kernel, user: tuple[int, int] | None) -> Iterator[Path]:
     """The directory of a machine's files, until it runs."""
-    place = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+    where = next((each for each in _places(request) if os.access(each, os.W_OK | os.X_OK)), None)
+    place = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=where))
     try:
-        place.chmod(0o711)
+        if user is not None:
+            _let_pass(place, user[0])
         (place / "initramfs").write_bytes(initramfs.build(booted, request.hide, base=bool(request.base)))
         made = [place / "disk"]
         if request.kept:
@@ -321,6 +344,22 @@ def _place(request: argparse.Namespace, booted: initramfs.Kernel, user: tuple[in
         yield place
     finally:
         _remove(place)
+
+
+def _places(request: argparse.Namespace) -> list[Path]:
+    """Where the files of machines may be, the best first: on a disk, as they may become large; by a short path."""
+    return [Path("/var/tmp"), Path("/tmp"), Path(request.cache)]
+
+
+def _let_pass(place: Path, user: int) -> None:
+    """Let the user that QEMU runs as through a directory of ours, and nobody else: by an access list (acl(5))."""
+    # Its owner, that user, the group, the most for the two before, others; each with a tag, rights and an id.
+    entries = ((0x01, 7, -1), (0x02, 1, user), (0x04, 0, -1), (0x10, 1, -1), (0x20, 0, -1))
+    packed = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *each[:2], each[2] & 0xFFFFFFFF) for each in entries)
+    try:
+        os.setxattr(place, "system.posix_acl_access", packed)
+    except OSError:
+        place.chmod(0o711)  # a file system without them
 
 
 def _make_disk(path: Path, size: int) -> None:
@@ -379,9 +418,9 @@ def _remove(place: Path) -> None:
     shutil.rmtree(place, ignore_errors=True)
 
 
-def _sweep() -> None:
+def _sweep(places: Iterable[Path]) -> None:
     """Remove what launchers have left that were killed in the second in which a machine starts."""
-    for place in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+    for place in itertools.chain.from_iterable(each.glob(f"{_PREFIX}*") for each in places):
         number = place.name.removeprefix(_PREFIX).partition("-")[0]
         with contextlib.suppress(OSError):
             if number.isdecimal() and not Path("/proc", number).exists() and place.lstat().st_uid == os.geteuid():
@@ -468,6 +507,40 @@ class _Worker(threading.Thread):
             finally:
                 with self._guard:
                     self._running = None
+
+
+class _Growth(threading.Thread):
+    """Ends a machine when it has changed more of a base image than a job may write: nothing in it knows that limit.
+
+    A `with`; a machine without such a disk is left alone.
+    """
+
+    def __init__(self, running: domain.Domain, overlay: Path, most: int) -> None:
+        super().__init__(daemon=True)
+        self._running, self._most = running, most
+        self._file = overlay.open("rb") if overlay.exists() else None
+        self._over = threading.Event()
+        self.passed = False
+
+    def __enter__(self) -> _Growth:
+        if self._file is not None:
+            self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        if self._file is not None:
+            self.join()
+            self._file.close()
+
+    def run(self) -> None:
+        while self._file is not None and not self._over.wait(_LOOK_SECONDS):
+            if os.fstat(self._file.fileno()).st_blocks * 512 > self._most:
+                self.passed = True
+                self._running.end()
+                return
 
 
 class _Console(threading.Thread):

@@ -76,6 +76,8 @@ class Stream:
 
     def came(self, kind: bytes, content: bytes) -> None:
         """A frame of this stream arrived. Raises Broken."""
+        if self._ended and kind != USED:
+            raise Broken("more of a stream that has ended")
         if kind == DATA:
             self._unread += len(content)
             if self._unread > WINDOW:

@@ -10,7 +10,8 @@ import pytest
 
 from imgcore.errors import BuildError
 from imgcore.executor import Limits, Outcome, Task
-from imgcore.executor.local import SandboxExecutor
+from imgcore.executor.local import SandboxExecutor, vm
+from imgcore.vmsettings import VmSettings
 from tests.support import sandboxes
 from tests.support.machine import nothing_left
 from tests.support.sandboxes import shell
@@ -146,3 +147,13 @@ def test_a_receiver_that_fails_ends_the_sandbox(tmp_path: Path) -> None:
 
     with pytest.raises(BuildError, match="the disk is full"):
         run("dd if=/dev/zero of=/run/imager/out/a bs=1M count=20 status=none", tmp_path, Limits(), Full())
+
+
+def test_no_password_of_a_repository_is_in_the_process_list() -> None:
+    urls = ("https://me:pa@ss@h:81/a//b?key=word#x", "http://me@[::1]/c", "http://h/d", "http://[broken")
+    told = vm({}, VmSettings()).more(Task("builtin", (), {}, Path("/cache"), urls=urls))
+    assert [each for each in told if "--url" in each] == [
+        "--url=https://h:81/a//b",
+        "--url=http://[::1]/c",
+        "--url=http://h/d",
+    ]

@@ -109,7 +109,8 @@ def test_a_time_out_or_cancel_of_mic_leaves_nothing(build: Any) -> None:
 
 
 def test_repositories_of_this_machine_are_where_the_sandbox_shows_them(tmp_path: Path) -> None:
-    (tmp_path / "one two").mkdir()
+    (tmp_path / "one two/repodata").mkdir(parents=True)
+    (tmp_path / "one two/repodata/repomd.xml").touch()
     there = f"repo --name=a --baseurl=file://{tmp_path}/one%20@A@ --save\n"
     others = "repo --name=b --baseurl=file:///nowhere\nrepo --name=c --baseurl=https://e.org/x\n# file:///etc\n"
     order = dataclasses.replace(ORDER, kickstart=(there + others).encode(), tokens={"A": "two"})

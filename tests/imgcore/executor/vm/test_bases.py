@@ -31,6 +31,17 @@ def test_what_was_kept_is_read_again(tmp_path: Path) -> None:
     assert made.file.stat().st_mode & 0o777 == 0o644
 
 
+def test_nobody_else_gets_at_the_files_or_their_locks(tmp_path: Path) -> None:
+    made = make(tmp_path / "share/bases", b"a")
+    assert made.file.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_directory_that_was_there_keeps_its_rights(tmp_path: Path) -> None:
+    tmp_path.chmod(0o750)
+    make(tmp_path, b"a")
+    assert tmp_path.stat().st_mode & 0o777 == 0o750
+
+
 def test_a_new_one_takes_the_place_of_the_old_one_and_only_its(tmp_path: Path) -> None:
     make(tmp_path, b"another's", "one-0123456789ab")
     old, new = make(tmp_path, b"a"), make(tmp_path, b"b")

@@ -101,12 +101,14 @@ def test_millions_of_files_are_a_breach() -> None:
         frame(b"Z", b""),
         frame(b"S", b"-1"),
         frame(b"S", b""),
+        frame(b"S", b"%d" % 2**63),
         frame(b"D", b"short"),
         frame(b"E", b"[]"),
         frame(b"E", b"{}"),
         frame(b"E", {**END, "status": "0"}),
         frame(b"E", {**END, "stopped": 0}),
         frame(b"X", {"message": 3, "remedy": ""}),
+        frame(b"X", {"message": "", "remedy": "\ud800"}),
         frame(b"F", b"\xff"),
         frame(b"F", b"[" * 60000),
         struct.pack(">cI", b"L", 2**32 - 1),
@@ -120,6 +122,25 @@ def test_what_is_no_frame_of_a_sandbox_is_a_breach(sent: bytes) -> None:
 
 def test_a_machine_that_ends_in_the_middle_of_a_frame_has_said_nothing_with_it() -> None:
     assert passed(frame(b"L", b"whole"), frame(b"L", b"cut off")[:-2]) == [(b"L", b"whole")]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("status", value) for value in ("1.5", "256", "-256", "1e999", "true", "null", '"0"', "9" * 400)),
+        *(("cpu_seconds", value) for value in ("NaN", "Infinity", "-Infinity", "1e999", "-0.1", "false", "9" * 400)),
+        *(("peak_memory_bytes", value) for value in ("NaN", "1.5", "-1", str(2**63), "true", "[]")),
+    ],
+)
+def test_an_end_has_numbers_that_a_record_can_hold(name: str, value: str) -> None:
+    with pytest.raises(Breach, match="numbers"):
+        passed(frame(b"E", json.dumps({**END, name: "HERE"}).replace('"HERE"', value).encode()))
+
+
+def test_the_largest_numbers_of_a_sandbox_pass() -> None:
+    for status in (-64, 255):
+        end = {**END, "status": status, "cpu_seconds": 0, "peak_memory_bytes": 2**63 - 1}
+        assert len(passed(frame(b"S", b"%d" % (2**63 - 1)), frame(b"E", end))) == 2
 
 
 @given(st.binary(max_size=400))

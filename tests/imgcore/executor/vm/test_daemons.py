@@ -115,3 +115,19 @@ for name in ("daemon-shutdown", "at-work"):
     print(daemons.main([name]), time.monotonic() - began < 3.5)
 """
     assert told(code) == ["0 True", "0 False"]
+
+
+@pytest.mark.parametrize(("status", "ended"), [(0, "[<Signals.SIGTERM: 15>]"), (2, "[]")])
+def test_what_another_daemon_may_need_is_ended_by_nobody_else(tmp_path: Path, status: int, ended: str) -> None:
+    for name, does in (("log", "exec sleep 600"), ("main", f"exit {status}")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+    code = f"""
+import signal
+os.environ["PATH"] = {f"{tmp_path}:/usr/bin:/bin"!r}
+kill, signals = os.kill, []
+os.kill = lambda pid, number: signals.append(number)
+print(daemons.main(["log", "main"]), signals)
+kill(int(Path(f"/proc/self/task/{{os.getpid()}}/children").read_text()), signal.SIGKILL)
+"""
+    assert told(code) == [f"0 {ended}"]

@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from imgcore.executor.vm import accelerators, domain
+from imgcore.executor.vm import accelerators, daemons, domain
 from imgcore.executor.vm.accelerators import WORKS, Memory, candidates
 from imgcore.executor.vm.domain import Machine
 from imgcore.executor.vm.initramfs import Kernel, Unusable
@@ -114,6 +118,39 @@ def test_what_is_tried(
     assert list(candidates(wanted, verdict)) == tried
 
 
+def test_of_two_that_want_daemons_at_once_one_starts_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    (tmp_path / "libvirt").mkdir()
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    started: list[Sequence[str]] = []
+
+    def start(names: Sequence[str]) -> None:
+        started.append(names)
+        with (tmp_path / "libvirt/imager.lock").open() as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if len(started) == 1:
+            listener.bind(str(tmp_path / "libvirt/libvirt-sock"))
+            listener.listen()
+
+    both, answers = threading.Barrier(2), domain._answers
+    asked = threading.local()
+
+    def both_find_nothing_first(path: str) -> bool:
+        if not hasattr(asked, "once"):
+            asked.once = True
+            both.wait(60)
+            return False
+        return answers(path)
+
+    monkeypatch.setattr(daemons, "start", start)
+    monkeypatch.setattr(domain, "_answers", both_find_nothing_first)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(domain._have_daemons, [domain.SESSION] * 2))
+    listener.close()
+    assert started == [["libvirtd"]]
+    assert (tmp_path / "libvirt/imager.lock").stat().st_mode & 0o777 == 0o600
+
+
 @pytest.fixture
 def processes() -> Iterator[Callable[..., int]]:
     """Starts a process that looks like another, by its command line."""
@@ -141,6 +178,23 @@ def test_only_a_qemu_that_libvirt_asks_what_it_can_is_ended_and_only_when_it_han
     assert domain.end_hanging_questions(0) == [asked]
 
 
+def test_the_log_of_a_machine_goes_with_the_next_launcher_when_its_own_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    domain.remove_logs(domain.SESSION)
+    logs = tmp_path / "libvirt/qemu/log"
+    logs.mkdir(parents=True)
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    for name in (f"imager-{ended.pid}-1a2b3c4d", f"imager-{os.getpid()}-1a2b3c4d", "imager-x", "another-1"):
+        (logs / f"{name}.log").touch()
+    domain.remove_logs(domain.SESSION)
+    assert {each.name for each in logs.iterdir()} == {
+        f"imager-{os.getpid()}-1a2b3c4d.log", "imager-x.log", "another-1.log",
+    }  # fmt: skip
+
+
 def kernel(tmp_path: Path) -> Kernel:
     (tmp_path / "vmlinuz").write_text("x")
     return Kernel(tmp_path / "vmlinuz", "1")
@@ -153,6 +207,31 @@ def test_a_verdict_is_remembered_for_this_machine_and_kernel(tmp_path: Path) -> 
     assert Memory(tmp_path, known).verdict() == "it hangs"
     os.utime(known.image, (5, 5))
     assert Memory(tmp_path, known).verdict() == ""
+
+
+@pytest.mark.parametrize(("verdict", "age", "still"), [
+    ("it hangs", 80_000, "it hangs"), ("it hangs", 90_000, ""), ("it hangs", -90_000, ""), (WORKS, 10**8, WORKS),
+])  # fmt: skip
+def test_an_accelerator_that_did_not_work_is_tried_again_a_day_later(
+    tmp_path: Path, verdict: str, age: int, still: str
+) -> None:
+    memory = Memory(tmp_path, kernel(tmp_path))
+    memory.remember(verdict)
+    told = json.loads((tmp_path / "accelerators.json").read_text())
+    for each in told.values():
+        each["at"] -= age
+    (tmp_path / "accelerators.json").write_text(json.dumps(told))
+    assert memory.verdict() == still
+
+
+def test_a_verdict_is_forgotten_for_its_kernel_alone(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    known, others = Memory(tmp_path, kernel(tmp_path)), Memory(tmp_path, kernel(other))
+    known.remember(WORKS)
+    others.remember("it hangs")
+    known.forget()
+    assert (known.verdict(), others.verdict()) == ("", "it hangs")
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", json.dumps({"x": 3})])

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -55,6 +56,22 @@ def test_what_is_forgotten_is_gone_and_the_rest_is_not(tmp_path: Path) -> None:
         keeping.keep(opened.fileno(), [], tmp_path / "vm")
     assert keeping.forget(tmp_path) and not keeping.forget(tmp_path)
     assert [each.name for each in tmp_path.iterdir()] == ["job.json"]
+
+
+@pytest.mark.parametrize("how", ["forgotten", "kept again"])
+def test_half_a_copy_goes_when_whoever_made_it_is_dead(tmp_path: Path, how: str) -> None:
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    halves = [tmp_path / f".vm.{ended.pid}", tmp_path / f".vm.{os.getppid()}", tmp_path / ".vm.x"]
+    for each in halves:
+        each.mkdir()
+        (each / "disk").touch()
+    if how == "forgotten":
+        assert not keeping.forget(tmp_path)
+    else:
+        with (halves[2] / "disk").open("rb") as opened:
+            keeping.keep(opened.fileno(), [], tmp_path / "vm")
+    assert [each.exists() for each in halves] == [False, True, True]
 
 
 @pytest.mark.real

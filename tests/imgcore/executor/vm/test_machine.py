@@ -20,6 +20,7 @@ import pytest
 
 from imgcore.executor import Limits, Outcome, Task
 from imgcore.executor.local import vm
+from imgcore.executor.vm import accelerators, initramfs
 from imgcore.vmsettings import VmSettings
 from tests.support import machines
 from tests.support.sandboxes import Said
@@ -40,6 +41,7 @@ _QUESTIONS = {
     "mkdir -p deep/er; printf data >deep/er/file; chmod 4755 deep/er/file; echo made",
     "loop": "truncate -s 20M /run/imager/build/disk; losetup -f --show /run/imager/build/disk",
     "input": "cat /run/imager/in/plan; cat /run/imager/readable/0/marker",
+    "links": "cat /run/imager/readable/0/a-way-out /run/imager/readable/0/another-way-out/beside",
     "raw": "mount -o remount,bind,rw /run/imager/readable/0; touch /run/imager/readable/0/x; "
     "rm -f /run/imager/readable/0/marker; ls /run/imager/readable/0",
 }  # fmt: skip
@@ -74,6 +76,9 @@ def _nothing_is_left() -> Iterator[None]:
 def said(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Said:
     shared = tmp_path_factory.mktemp("shared")
     (shared / "marker").write_text("from the host\n")
+    (shared.parent / "beside").write_text("not for it\n")
+    (shared / "a-way-out").symlink_to("../beside")
+    (shared / "another-way-out").symlink_to(shared.parent)
     shared.chmod(0o755)
     return machines.run(
         script(_QUESTIONS), cache, f"--readable={shared}", *(f"--hide={each}" for each in VmSettings().hide),
@@ -89,6 +94,10 @@ def told(said: Said) -> dict[str, str]:
 
 def test_it_gets_its_input_and_the_directories_that_it_may_read(told: dict[str, str]) -> None:
     assert told["input"] == "from the worker\nfrom the host\n"
+
+
+def test_a_link_in_a_directory_that_it_may_read_leads_nowhere_on_the_host(told: dict[str, str]) -> None:
+    assert told["links"].count("No such file or directory") == 2 and "not for it" not in told["links"]
 
 
 def test_it_sees_no_secret_of_the_host(told: dict[str, str]) -> None:
@@ -290,7 +299,6 @@ def test_a_kernel_that_says_nothing_is_given_up_and_remembered(cache: Path, tmp_
     """Where kvm hangs or fails, as in a guest that is itself paravirtualised; elsewhere it is remembered to work."""
     said = machines.run("echo there", tmp_path, "--accelerator=auto", *_SMALL)
     assert said.lines[-1] == "there"
-    (verdict,) = (
-        json.loads((tmp_path / "accelerators.json").read_text()).values() if os.access("/dev/kvm", 6) else ("",)
-    )
-    assert ("a virtual machine with tcg" in said.text) == (verdict != "works")
+    verdict = accelerators.Memory(tmp_path, initramfs.find_kernel()).verdict()
+    assert bool(verdict) == os.access("/dev/kvm", 6)
+    assert ("a virtual machine with tcg" in said.text) == (verdict != accelerators.WORKS)

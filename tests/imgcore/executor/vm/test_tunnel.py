@@ -98,8 +98,11 @@ def test_a_file_of_a_repository_comes_whole(way: int, server: http.server.Thread
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/other/x", "/repository/x", "/repo/../secret", "/repo/%2e%2e/secret", "/repo/..%2fsecret", "//repo/x"],
-)
+    [
+        "/", "/other/x", "/repository/x", "/repo/../secret", "/repo/%2e%2e/secret", "/repo/..%2fsecret", "//repo/x",
+        "/repo/..;a/secret", "/repo/..%5csecret", "/repo/x%00", "/repo/a%2f..%2f..%2fsecret",
+    ],
+)  # fmt: skip
 def test_what_is_not_below_a_repository_is_refused_and_not_asked_for(
     way: int, server: http.server.ThreadingHTTPServer, path: str
 ) -> None:
@@ -118,6 +121,60 @@ def test_another_place_is_refused(way: int, url: str) -> None:
 
 def test_other_methods_are_refused(way: int, server: http.server.ThreadingHTTPServer) -> None:
     assert ask(way, f"http://127.0.0.1:{server.server_port}/repo/x", "PUT")[0] == 403
+
+
+def raw(way: int, sent: bytes) -> bytes:
+    """What comes back for these bytes."""
+    with socket.create_connection(("127.0.0.1", way), 60) as client:
+        client.sendall(sent)
+        client.settimeout(60)
+        return b"".join(iter(lambda: client.recv(1 << 16), b""))
+
+
+def test_a_repository_is_told_its_own_name_and_only_what_loading_takes(
+    way: int, server: http.server.ThreadingHTTPServer
+) -> None:
+    port = server.server_port
+    fields = b"Range: bytes=0-\r\nhost: other.example\r\nAuthorization: Basic eDp5\r\nIf-None-Match: a\r\nX-Y: z\r\n"
+    fields += b"Content-Length: 9\r\nTransfer-Encoding: chunked\r\nUpgrade: x\r\nAccept-Encoding: gzip\r\n"
+    answer = raw(way, b"GET http://127.0.0.1:%d/repo/x HTTP/1.1\r\nHost: other.example\r\n%s\r\n" % (port, fields))
+    assert answer.startswith(b"HTTP/1.0 200")
+    assert server.seen[-1][1] == {  # type: ignore[attr-defined]
+        "Host": f"127.0.0.1:{port}", "Range": "bytes=0-", "Authorization": "Basic eDp5", "If-None-Match": "a",
+        "Accept-Encoding": "gzip", "Connection": "close",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        *(
+            b"GET URL HTTP/1.1\r\n" + fields
+            for field in (
+                b"A: b\nGET /secret HTTP/1.1\nHost: x\n\n", b"A: b\rHost: other", b"A: \0", b" more", b"\tmore", b"a",
+                b"Host : x", b": x", b"A: b\x0bc",
+            )
+            for fields in (field, b"Accept: */*\r\n" + field, field + b"\r\nAccept: */*")
+        ),
+        b"GET URL", b"GET URL HTTP/1.1 HTTP/1.1", b"GET\tURL HTTP/1.1", b"GET URL\n HTTP/1.1",
+        b"\r\nGET URL HTTP/1.1",
+    ],
+)  # fmt: skip
+def test_a_head_that_two_servers_could_read_in_two_ways_is_refused(
+    way: int, server: http.server.ThreadingHTTPServer, head: bytes
+) -> None:
+    url = b"http://127.0.0.1:%d/repo/x" % server.server_port
+    assert raw(way, head.replace(b"URL", url) + b"\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+    assert server.seen == []  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("top", ["http://h/a//b/./c/", "http://h:80/a//x/../b/c", "http://H/a//%62/c//"])
+def test_a_repository_is_found_as_its_path_is_written_and_as_clients_shorten_it(top: str) -> None:
+    rules = proxy.Rules([top])
+    for path in ("/a//b/./c/x", "/a//b/c/x", "/a//b/c", "/a//b/c//x", "/a//%62/c/./x"):
+        assert rules.request(urlsplit(f"http://h{path}")), path
+    for path in ("/a/b/c/x", "//a//b/c/x", "/a//b/x", "/a//b/c/../x", "/a//b/cx"):
+        assert not rules.request(urlsplit(f"http://h{path}")), path
 
 
 def test_an_encrypted_connection_goes_to_the_host_and_port_of_an_https_repository_only(way: int) -> None:
@@ -167,6 +224,8 @@ def test_a_request_without_end_is_dropped(way: int) -> None:
         struct.pack(">IcI", 1, b"D", 1 << 30),
         struct.pack(">IcI", 1, b"W", 3) + b"abc",
         struct.pack(">IcI", 1, b"O", 0) + struct.pack(">IcII", 1, b"W", 4, 2**31),
+        struct.pack(">IcIIcIIcI", 1, b"O", 0, 1, b"C", 0, 1, b"C", 0),
+        struct.pack(">IcIIcIIcI", 1, b"O", 0, 1, b"C", 0, 1, b"D", 1) + b"x",
     ],
 )
 def test_a_machine_that_breaks_the_tunnels_rules_loses_it(sent: bytes) -> None:
