@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -18,7 +19,7 @@ from imgcore.buildservice import BuildService
 from imgcore.declaration import Declaration, Field
 from imgcore.errors import ImagerError, InputError
 from imgcore.kickstart.examine import TOOLS, examine
-from imgcore.kickstart.mistakes import Grade
+from imgcore.kickstart.mistakes import Grade, Mistake
 from RuoteAMQP import Workitem
 
 __all__ = ["DECLARES", "ParticipantHandler"]
@@ -46,6 +47,7 @@ DECLARES = Declaration(
         *(Field(f"image.{name}", _LIST, meaning) for name, meaning in _CHANGES.items()),
         Field("image.tokens", str, _TOKENS),
         Field("image.tokenmap", str, "values for `@K@`: `K:V,K:V`"),
+        Field("image.extra_opts", "list of texts", "options of the tool: `--release=` is the value of `@RELEASE@`"),
         Field("image.exclude_prjs", _LIST, "projects of the build trial whose repositories are not added"),
         Field("ev.namespace", str, "which build service `project` and the build trial are of"),
         Field(
@@ -75,6 +77,8 @@ DECLARES = Declaration(
 )
 
 _INCLUDES = re.compile(r"^\s*%(?:include|ksappend)\s", re.MULTILINE)
+#: Lines that a message speaks of.
+_LINES = re.compile(r"lines? \d+(?:, \d+)*(?:, …)?")
 _LONGEST_DIFF = 100_000
 
 
@@ -118,14 +122,21 @@ class ParticipantHandler:
         text = kickstart.decode(content, name)
         arch = names.arch(image["arch"]) if image.get("arch") else kickstart.header(text).arch
         wanted = self._wanted(wid, image)
-        tokens = kickstart.with_defaults({**wanted.tokens, **names.tokenmap(image.get("tokenmap"))}, arch=arch)
+        known = {**wanted.tokens, **names.tokenmap(image.get("tokenmap"))}
+        release = kickstart.release_of(names.extra_opts(image.get("extra_opts")))
+        tokens = kickstart.with_defaults(known, arch=arch, release=release)
         read = kickstart.read(content, name, root=root, tokens=tokens)
+        warnings = self._found_in(content, name, root, tokens, image)
+        given = text
         if _INCLUDES.search(text):
             # The worker has no directory to include from: the file travels whole.
-            text = read.text
+            text = kickstart.flat(content, name, root=root, tokens=tokens, given=known)
         changed = kickstart.change(text, wanted, name)
-        if changed.diff:
-            read = kickstart.read(changed.text.encode("utf-8", "surrogateescape"), name, tokens=tokens)
+        if changed.text != given:
+            # Its lines have other numbers.
+            built, as_built = changed.text.encode("utf-8", "surrogateescape"), f"{name} as it will be built"
+            read = kickstart.read(built, as_built, tokens=tokens)
+            warnings = _with_new(warnings, self._found_in(built, as_built, None, tokens, image))
         image["kickstart"] = changed.text
         image["kickstart_diff"] = _cut(kickstart.redact_diff(changed.diff))
         if wanted.extra_repos:
@@ -137,21 +148,25 @@ class ParticipantHandler:
                 image[field] = value
         come, gone = (sum(line.startswith(sign) for line in changed.diff.splitlines()[2:]) for sign in "+-")
         what = f"{come or 'no'} line{'' if come == 1 else 's'} added" + (f", {gone} taken out" if gone else "")
-        return [f"{name}: valid, {what}", *self._warnings(changed.text, name, tokens, image)]
+        return [
+            f"{name}: valid, {what}",
+            *(f"{each} ({each.remedy})" if each.remedy else str(each) for each in warnings),
+        ]
 
-    def _warnings(self, text: str, name: str, tokens: Mapping[str, str], image: dict[str, Any]) -> Iterator[str]:
+    def _found_in(
+        self, content: bytes, name: str, root: Path | None, tokens: Mapping[str, str], image: dict[str, Any]
+    ) -> list[Mistake]:
         """What will not be as it was asked for, by the tool that is configured here."""
         tool, image_type = self._settings().tool, image.get("image_type")
         seen = examine(
-            text.encode("utf-8", "surrogateescape"),
+            content,
             name,
+            root=root,
             tokens=tokens,
             tools=[tool] if tool in TOOLS else [],
             image_type=image_type if isinstance(image_type, str) else "",
         )
-        for each in seen.found:
-            if each.grade > Grade.NOTE:
-                yield f"{each} ({each.remedy})" if each.remedy else str(each)
+        return [each for each in seen.found if each.grade > Grade.NOTE]
 
     def _found(self, image: dict[str, Any]) -> tuple[str, bytes, Path | None]:
         """Name, content and include directory of the kickstart that the fields mean."""
@@ -230,6 +245,26 @@ def _listed(wid: Workitem, image: dict[str, Any], kind: str) -> list[str]:
         *names.string_list(kind, image.get(kind), one_line=one_line),
     ]
     return list(dict.fromkeys(found))
+
+
+def _with_new(before: list[Mistake], after: list[Mistake]) -> list[Mistake]:
+    """What was found before the changes, and behind it what came with them; what they mended is not told."""
+    come, still = Counter(map(_said, after)), []
+    for each in before:
+        if come[_said(each)]:
+            come[_said(each)] -= 1
+            still.append(each)
+    new = []
+    for each in reversed(after):
+        if come[_said(each)]:
+            come[_said(each)] -= 1
+            new.append(each)
+    return [*still, *reversed(new)]
+
+
+def _said(mistake: Mistake) -> str:
+    """What is said, whatever line it is in."""
+    return _LINES.sub("", f"{mistake.rule} {mistake.what}")
 
 
 def _cut(diff: str) -> str:

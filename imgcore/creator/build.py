@@ -104,7 +104,7 @@ def _secrets(plan: Plan) -> set[str]:
     secrets = set()
     for repository in plan.repositories:
         secrets.add(repository.proxy_password)
-        for url in (repository.url, repository.mirrorlist, repository.proxy):
+        for url in (repository.url, repository.mirrorlist, repository.proxy, *repository.gpg_keys):
             try:
                 password = urlsplit(url).password or ""
             except ValueError:

@@ -70,11 +70,19 @@ class Repository:
     proxy: str = ""
     proxy_user: str = ""
     proxy_password: str = ""
+    #: URLs, with commas between them.
     gpg_key: str = ""
     ssl_verify: bool = True
     #: Leave a .repo file for this repository in the image (mic's --save; never with credentials).
     save: bool = False
     line: int = 0
+    #: The same with the URLs of the kickstart, where the sandbox finds something in another place.
+    as_given: Repository | None = None
+
+    @property
+    def gpg_keys(self) -> tuple[str, ...]:
+        """The URLs of its keys."""
+        return tuple(self.gpg_key.replace(",", " ").split())
 
 
 @dataclass(frozen=True)
@@ -221,13 +229,12 @@ class Partition:
     #: GPT type GUID or MBR type byte as text; empty: by content.
     part_type: str = ""
     uuid: str = ""
-    grow: bool = False
     line: int = 0
 
 
 @dataclass(frozen=True)
 class BootLoader:
-    """A `bootloader` line. `location` is `mbr`, `partition` or `none`."""
+    """A `bootloader` line. `location` is `mbr` or `none`."""
 
     location: str = "mbr"
     append: str = ""

@@ -12,8 +12,9 @@ from imgcore.kickstart.augment import Changed, Changes, augment, change
 from imgcore.kickstart.decode import MOST_BYTES, decode
 from imgcore.kickstart.mistakes import KickstartError, Mistake, Place
 from imgcore.kickstart.model import Kickstart
+from imgcore.kickstart.options import release_of
 from imgcore.kickstart.plan import plan
-from imgcore.kickstart.read import header, read
+from imgcore.kickstart.read import flat, header, read
 from imgcore.kickstart.redact import redact, redact_diff
 from imgcore.kickstart.store import stored
 from imgcore.kickstart.tokens import with_defaults
@@ -29,11 +30,13 @@ __all__ = [
     "augment",
     "change",
     "decode",
+    "flat",
     "header",
     "plan",
     "read",
     "redact",
     "redact_diff",
+    "release_of",
     "stored",
     "with_defaults",
 ]

@@ -152,8 +152,8 @@ def _repository(given: str) -> NewRepository:
     named = _NAMED.fullmatch(text)
     if named is not None:
         return NewRepository(named[1], _checked(named[2]))
-    values = repository_line(text, Reader())
-    if values is None or not (values.get("baseurl") or values.get("mirrorlist")):
+    values, options = repository_line(text, Reader()) or ({}, {})
+    if not (values.get("baseurl") or values.get("mirrorlist")):
         raise InputError(
             f"extra repository {shown(text)!r} is not understood",
             "give an http, https, ftp or file URL, NAME=URL, or a line repo --name=NAME --baseurl=URL",
@@ -161,7 +161,7 @@ def _repository(given: str) -> NewRepository:
     for each in ("baseurl", "mirrorlist"):
         if values.get(each):
             _checked(str(values[each]))
-    return NewRepository(str(values["name"]), url_of(values), text)
+    return NewRepository(str(values["name"]), url_of(values), text, values, options)
 
 
 def _named(given: str) -> tuple[str, str]:

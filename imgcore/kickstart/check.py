@@ -37,7 +37,9 @@ _PATTERNS = {
     "proxy": re.compile(r"(?:[A-Za-z][A-Za-z0-9]{0,20}://)?[^\s\x00-\x1f\x7f\"'<>\\]{1,1000}"),
     "session": re.compile(r"[A-Za-z0-9_/][A-Za-z0-9_./ =+-]{0,254}"),
     "UUID": re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"),
-    "partition type": re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|(0x)?[0-9A-Fa-f]{1,2}"),
+    "partition type": re.compile(
+        r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|(0x)?[0-9A-Fa-f]{1,2}|[0-9A-Fa-f]{4}"
+    ),
     "languages": re.compile(r"[A-Za-z0-9_.@:%-]{0,255}"),
 }
 

@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Bytes to text: UTF-8 with or without a byte order mark, otherwise Latin-1; bounded, and never binary junk."""
+"""Bytes to text: UTF-8 with or without a byte order mark, otherwise Latin-1; bounded, and never binary junk.
+
+Latin-1 has a character for every byte, so that text goes back to where it came from byte for byte, also where it
+was neither.
+"""
 
 from __future__ import annotations
 
+import codecs
+
 from imgcore.errors import InputError
 
-__all__ = ["MOST_BYTES", "MOST_LINES", "decode"]
+__all__ = ["MOST_BYTES", "MOST_LINES", "decode", "encode"]
 
 MOST_BYTES = 8 * 2**20
 MOST_LINES = 200_000
@@ -30,3 +36,17 @@ def decode(content: bytes, name: str) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         return content.decode("latin-1")
+
+
+def encode(text: str, like: bytes, name: str) -> bytes:
+    """`text` in the encoding of the kickstart `like`. Raises InputError for what that has not got."""
+    try:
+        like.decode("utf-8")
+    except UnicodeDecodeError:
+        try:
+            return text.encode("latin-1")
+        except UnicodeEncodeError as error:
+            what = f"{name} is not UTF-8, and {text[error.start]!r} cannot be written into it"
+            raise InputError(what, "save it as UTF-8 first") from None
+    mark = codecs.BOM_UTF8 if like.startswith(codecs.BOM_UTF8) else b""
+    return mark + text.encode("utf-8", "surrogateescape")

@@ -11,7 +11,7 @@ import hashlib
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from imgcore.credentials import without
@@ -21,7 +21,7 @@ from imgcore.kickstart.document import SCRIPTS, Line, Role, comment_of, lines_of
 from imgcore.kickstart.edit import Edits
 from imgcore.kickstart.identity import identity, same
 from imgcore.kickstart.mistakes import shown
-from imgcore.kickstart.model import url_of
+from imgcore.kickstart.model import unlike, url_of
 from imgcore.kickstart.redact import redact
 
 __all__ = ["Editor", "NewCommand", "NewRepository", "repository_line"]
@@ -38,6 +38,9 @@ class NewRepository:
     name: str
     url: str
     line: str = ""
+    #: What the line says, and the options that it gives.
+    values: Mapping[str, Any] = field(default_factory=dict)
+    given: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -49,11 +52,11 @@ class NewCommand:
     values: Mapping[str, Any]
 
 
-def repository_line(text: str, reader: Reader) -> Mapping[str, Any] | None:
-    """What a `repo` line says; None if it is none that can be read."""
+def repository_line(text: str, reader: Reader) -> tuple[Mapping[str, Any], Mapping[str, str]] | None:
+    """What a `repo` line says, and the options that it gives; None if it is none that can be read."""
     try:
         words = shlex.split(text, comments=True)
-        return reader.read(words, 1)[0] if words and words[0] == "repo" else None
+        return reader.read(words, 1) if words and words[0] == "repo" else None
     except (ValueError, NotUnderstood):
         return None
 
@@ -82,6 +85,8 @@ class Editor:
         self._reader = Reader()
         self._repositories: dict[str, str] = {}
         self._repository_lines: dict[str, list[int]] = {}
+        #: What the first line of each repository says, also of one that was taken out.
+        self._repository_values: dict[str, Mapping[str, Any]] = {}
         self._last_repository: int | None = None
         #: (group?, name) to whether the last line about it excludes it.
         self._entries: dict[tuple[bool, str], bool] = {}
@@ -102,10 +107,12 @@ class Editor:
     def _look(self, index: int, line: Line, kind: str, section: str) -> None:
         if kind == "command" and line.text.split()[0] == "repo":
             self._last_repository = index
-            values = repository_line(line.text[:65536], self._reader)
-            if values is not None:
-                self._repositories[str(values["name"])] = url_of(values)
-                self._repository_lines.setdefault(str(values["name"]), []).append(index)
+            read = repository_line(line.text[:65536], self._reader)
+            if read is not None:
+                name = str(read[0]["name"])
+                self._repositories[name] = url_of(read[0])
+                self._repository_lines.setdefault(name, []).append(index)
+                self._repository_values.setdefault(name, read[0])
         elif section == "%packages" and kind == "header":
             self._section = index
             self._last, self._last_excluded = {False: None, True: None}, None
@@ -137,7 +144,14 @@ class Editor:
         there = self._repositories.get(name)
         if there in (None, new.url):
             self._first(("repo", name), f"{name}={new.url}")
+        lost = unlike(new.given, new.values, self._repository_values.get(name, {}))
         if there == new.url:
+            if lost:
+                what = f"the repository of that name and URL differs in {', '.join(lost)}"
+                raise InputError(
+                    f"extra repository {shown(name)}: {what}",
+                    "set the whole line instead, or leave them out",
+                )
             return
         if there is not None:
             raise InputError(
@@ -146,8 +160,9 @@ class Editor:
                 "give it another name (NAME=URL)",
             )
         self._repositories[name] = new.url
-        if self._restored((name, new.url)):
+        if not lost and self._restored((name, new.url)):
             return
+        self._repository_values[name] = new.values
         model = self._lines[self._last_repository].text if self._last_repository is not None else ""
         line = new.line or _repo_text(name, new.url, model)
         self.edits.insert(self._behind_commands("repo"), _indent(model) + line)
@@ -173,10 +188,10 @@ class Editor:
             return f"{match[1] if option == '--baseurl' else '--baseurl'}{match[2]}{_quoted(url, match[3])}"
 
         new = _URL_OPTION.sub(other, code)
-        if new == code and (values := repository_line(code, self._reader)) is not None and not url_of(values):
+        if new == code and (read := repository_line(code, self._reader)) is not None and not url_of(read[0]):
             new = f"{code} --baseurl={_quoted(url, '')}"
-        values = repository_line(new, self._reader)
-        if values is None or url_of(values) != url:
+        read = repository_line(new, self._reader)
+        if read is None or url_of(read[0]) != url:
             raise InputError(
                 f"the URL of repository {shown(name)} cannot be found in its line", "set the whole line instead"
             )

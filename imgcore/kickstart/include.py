@@ -32,19 +32,29 @@ def expand(
     replace: Callable[[str], str],
     notes: Notes,
     seen: list[Line] | None = None,
+    naming: Callable[[str], str] | None = None,
 ) -> list[Line]:
     """The lines of `text` with tokens replaced and includes in place. Includes that cannot be are noted.
 
-    `seen` gets the lines of all files, also those that include others.
+    `seen` gets the lines of all files, also those that include others. `naming` replaces the tokens in the names of
+    included files, where these can have more of them than are to be replaced in the lines.
     """
-    return _Expansion(root, replace, notes, [] if seen is None else seen).lines(text, name, name)
+    return _Expansion(root, replace, naming or replace, notes, [] if seen is None else seen).lines(text, name, name)
 
 
 class _Expansion:
-    def __init__(self, root: Path | None, replace: Callable[[str], str], notes: Notes, seen: list[Line]) -> None:
+    def __init__(
+        self,
+        root: Path | None,
+        replace: Callable[[str], str],
+        naming: Callable[[str], str],
+        notes: Notes,
+        seen: list[Line],
+    ) -> None:
         self._seen = seen
         self._root = Path(os.path.realpath(root)) if root is not None else None
         self._replace = replace
+        self._naming = naming
         self._notes = notes
         self._open: list[Path] = []
         self._files = 0
@@ -69,7 +79,7 @@ class _Expansion:
 
     def _included(self, line: Line, section: str) -> Iterable[Line]:
         try:
-            words = shlex.split(line.text[:4096], comments=True)
+            words = shlex.split(self._naming(line.text[:4096]), comments=True)
         except ValueError as error:
             self._notes.mistake(line.place, f"%include: {shown(str(error)).lower()}")
             return ()

@@ -83,10 +83,11 @@ CARRIED: Mapping[str, Carried] = {
         remedy="leave it out",
     ),
     "part": _carried(
-        "size fstype disk label fsopts active align part_type uuid grow",
+        "size fstype disk label fsopts active align part_type uuid",
         many=True,
         primOnly=_ALIGNED,
         maxSizeMB="an image's partitions do not grow",
+        grow="an image's partitions have the sizes of their lines",
         remedy="leave it out",
     ),
     "repo": _carried(

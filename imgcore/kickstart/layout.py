@@ -75,7 +75,6 @@ def _partition(check: Checker) -> Partition | None:
         align=check.number("--align", check.value("align"), 1, 2**21) or Partition("/", 0).align,
         part_type=check.text("partition type", check.value("part_type")),
         uuid=check.text("UUID", check.value("uuid")),
-        grow=bool(check.value("grow")),
         line=check.line,
     )
     limit = _LABEL_LIMITS.get(fstype, 255)
@@ -136,7 +135,7 @@ def _no_duplicates(found: Sequence[tuple[Checker, Partition]]) -> None:
             names.setdefault((kind, value), part.line)
 
 
-def boot_loader(commands: Sequence[Command], parts: Sequence[Partition], notes: Notes) -> BootLoader:
+def boot_loader(commands: Sequence[Command], parts: Sequence[Partition], image_type: str, notes: Notes) -> BootLoader:
     """The boot loader; without a `bootloader` line, the default one."""
     lines = [Checker(each, notes) for each in commands if each.name == "bootloader"]
     labels = [
@@ -154,7 +153,7 @@ def boot_loader(commands: Sequence[Command], parts: Sequence[Partition], notes: 
     if not append.isprintable() or len(append) > 2048:
         check.mistake("--append has characters that a kernel command line cannot have")
     return BootLoader(
-        location=_location(check),
+        location=_location(check, image_type),
         append=append,
         timeout=check.number("--timeout", check.value("timeout"), 0, 3600),
         table=table,
@@ -164,13 +163,17 @@ def boot_loader(commands: Sequence[Command], parts: Sequence[Partition], notes: 
     )
 
 
-def _location(check: Checker) -> str:
+def _location(check: Checker, image_type: str) -> str:
     if check.value("disabled") or check.value("nombr"):
         return "none"
     location = str(check.value("location") or "mbr").lower()
-    location = {"boot": "partition"}.get(location, location)
-    if location not in ("mbr", "partition", "none"):
-        check.mistake(f"--location={shown(location)} is not known", "use mbr, partition or none")
+    if location in ("partition", "boot"):
+        if image_type != "raw":
+            return "none"
+        what = f"--location={location} is not something that the built-in creator does"
+        check.refuse(what, "use mbr or none")
+    elif location not in ("mbr", "none"):
+        check.mistake(f"--location={shown(location)} is not known", "use mbr or none")
     return location
 
 

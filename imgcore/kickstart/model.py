@@ -10,7 +10,17 @@ from typing import Any
 
 from imgcore.kickstart.mistakes import Place
 
-__all__ = ["Command", "Entry", "Header", "Kickstart", "PackageSection", "ScriptSection", "Section", "url_of"]
+__all__ = [
+    "Command",
+    "Entry",
+    "Header",
+    "Kickstart",
+    "PackageSection",
+    "ScriptSection",
+    "Section",
+    "unlike",
+    "url_of",
+]
 
 
 @dataclass(frozen=True)
@@ -28,6 +38,31 @@ class Command:
 def url_of(values: Mapping[str, Any]) -> str:
     """The URL that a repository is known by."""
     return str(values.get("baseurl") or values.get("mirrorlist") or values.get("metalink") or "")
+
+
+#: Of a repository, what is compared as its name and its URL.
+_WHERE = frozenset({"name", "baseurl", "url", "mirrorlist", "metalink"})
+
+
+def unlike(given: Mapping[str, str], values: Mapping[str, Any], there: Mapping[str, Any]) -> tuple[str, ...]:
+    """The options of a repository's line that ask for something else than another line of it does.
+
+    Only those that are `given` count: a line that asks for less is not unlike the other.
+    """
+    return tuple(
+        option
+        for attribute, option in given.items()
+        if attribute not in _WHERE and _effect(attribute, values) != _effect(attribute, there)
+    )
+
+
+def _effect(attribute: str, values: Mapping[str, Any]) -> Any:
+    """What comes of an option, however it is written, or of its lack."""
+    if attribute in ("ssl_verify", "noverifyssl"):
+        return str(values.get("ssl_verify") or "yes").lower() != "no" and not values.get("noverifyssl")
+    if attribute in ("save", "install"):
+        return bool(values.get("save") or values.get("install"))
+    return values.get(attribute) or None
 
 
 @dataclass(frozen=True)

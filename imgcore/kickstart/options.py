@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from imgcore.errors import InputError
 from imgcore.kickstart.mistakes import nearest, shown
 
-__all__ = ["ARCHIVES", "COMPRESSIONS", "Options", "options"]
+__all__ = ["ARCHIVES", "COMPRESSIONS", "Options", "options", "release_of"]
 
 #: Endings of an archive's name.
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
@@ -53,6 +53,16 @@ def options(extra_opts: Sequence[str], image_type: str) -> Options:
             )
         given["--compress-image" if name == "--compress-disk-image" else name] = value
     return _checked(given, image_type)
+
+
+def release_of(extra_opts: Sequence[str]) -> str:
+    """What `--release` says among options that may be of any tool; nothing where it is not there."""
+    release = ""
+    for index, word in enumerate(extra_opts):
+        option, equals, value = word.partition("=")
+        if option == "--release":
+            release = value if equals else "".join(extra_opts[index + 1 : index + 2])
+    return release
 
 
 def _checked(given: dict[str, str], image_type: str) -> Options:

@@ -81,7 +81,7 @@ def judged(kickstart: Kickstart, image_type: str, notes: Notes) -> dict[str, Any
         "repositories": software.repositories(commands, notes),
         "system": system.system(commands, notes),
         "partitions": parts,
-        "boot_loader": layout.boot_loader(commands, parts, notes),
+        "boot_loader": layout.boot_loader(commands, parts, image_type, notes),
     }
 
 

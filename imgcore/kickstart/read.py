@@ -32,7 +32,7 @@ from imgcore.kickstart.model import (
 )
 from imgcore.kickstart.tokens import replacer, unresolved
 
-__all__ = ["Findings", "header", "read", "read_all"]
+__all__ = ["Findings", "flat", "header", "read", "read_all"]
 
 MOST_COMMANDS = 5000
 LONGEST_COMMAND = 65536
@@ -55,6 +55,19 @@ def read(
     if root is None:
         return _read_alone(text, name, tuple(sorted(known.items())))
     return _read(text, name, root, known)
+
+
+def flat(content: bytes, name: str, *, root: Path | None, tokens: Mapping[str, str], given: Mapping[str, str]) -> str:
+    """The text of a kickstart with included files in place, for those who have not got these. Raises InputError.
+
+    Only the tokens `given` are replaced in it; what is in `tokens` can name files.
+    """
+    notes = Notes()
+    with contextlib.suppress(TooMany):
+        name = shown(name, 200)
+        lines = include.expand(decode(content, name), name, root, replacer(given), notes, naming=replacer(tokens))
+    notes.check()
+    return "".join(f"{line.text}{line.end}" for line in lines)
 
 
 def header(text: str) -> Header:

@@ -9,13 +9,19 @@ the text changes. A script that holds a secret of its own is beyond what can be 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from imgcore.credentials import MASK, masked
 from imgcore.kickstart.document import lines_of, roles
 
 __all__ = ["redact", "redact_diff"]
 
-_WORD = re.compile(r"(?:\"[^\"]*+\"|'[^']*+'|[^\s\"']++)++|[\"'][^\s]*+")
+#: What words of a line are made of, as a shell reads them. A quote that is not closed ends at the next space.
+_PIECE = re.compile(
+    r"""\\(?P<escaped>.?)|"(?P<double>(?:[^"\\]|\\.)*+)"|'(?P<single>[^']*+)'|(?P<open>["']\S*+)|(?P<bare>[^\s"'\\]++)"""
+)
+_WORD = re.compile(rf"(?:{re.sub(r'[?]P<[a-z]+>', '?:', _PIECE.pattern)})++")
 _SECRETS = frozenset(
     {
         "--password",
@@ -30,6 +36,7 @@ _SECRETS = frozenset(
         "--activation-key",
     }
 )
+_SPECIAL = re.compile(r"[\"'\\#]")
 #: Commands whose password may be crypted, and those that take it as a word of its own.
 _WITH_PASSWORD = frozenset({"rootpw", "user", "sshpw", "bootloader", "group"})
 _POSITIONAL = frozenset({"rootpw", "sshpw"})
@@ -55,40 +62,79 @@ def redact_diff(diff: str) -> str:
     return "\n".join(line[:1] + masked(_command(line[1:])) for line in lines)
 
 
+class _Word(NamedTuple):
+    """What a shell makes of a word, and where it stands."""
+
+    meaning: str
+    start: int
+    end: int
+
+
 def _command(text: str) -> str:
     """A command line (or a comment, which may be one that was taken out) without its secrets."""
-    words = list(_WORD.finditer(text))
-    while words and not words[0][0].strip("#"):
-        # A command that was taken out.
-        del words[0]
-    if not words:
-        return text
-    command = words[0][0].lstrip("#")
-    crypted = command in _WITH_PASSWORD and any(_is(word[0], "--iscrypted") for word in words)
-    spans: list[tuple[int, int]] = []
+    found = []
+    last = 0
+    for start, end, mask in sorted(span for words in _parts(text) for span in _spans(text, words)):
+        if start >= last:
+            found += [text[last:start], mask]
+            last = end
+    return "".join([*found, text[last:]])
+
+
+def _parts(text: str) -> Iterator[list[_Word]]:
+    """The words of a line: of the command, and of each comment behind it, whose words are none of the command's."""
+    words: list[_Word] = []
+    for found in _WORD.finditer(text):
+        meaning, length, closed = _meaning(found[0])
+        end = found.end() if closed else len(text)
+        if length:
+            words.append(_Word(meaning, found.start(), end))
+        if length < len(found[0]):
+            rest = found[0][length:].lstrip("#")
+            yield words
+            words = [_Word(_meaning(rest)[0], found.end() - len(rest), end)] if rest else []
+    yield words
+
+
+def _meaning(word: str) -> tuple[str, int, bool]:
+    """A word without quotes, how much of it is before a comment, and whether all of its quotes are closed."""
+    if not _SPECIAL.search(word):
+        return word, len(word), True
+    meaning: list[str] = []
+    closed = True
+    for piece in _PIECE.finditer(word):
+        kind, text = piece.lastgroup, piece[piece.lastgroup or 0]
+        if kind == "bare" and "#" in text:
+            before = text.partition("#")[0]
+            return "".join([*meaning, before]), piece.start() + len(before), closed
+        closed = closed and kind != "open"
+        meaning.append(re.sub(r'\\(["\\])', r"\1", text) if kind == "double" else text)
+    return "".join(meaning), len(word), closed
+
+
+def _spans(text: str, words: Sequence[_Word]) -> Iterator[tuple[int, int, str]]:
+    """Where in `text` secrets of one command are, and what is to stand there."""
+    command = words[0].meaning if words else ""
+    crypted = command in _WITH_PASSWORD and any(_is(word.meaning, "--iscrypted") for word in words)
     skip = False
-    for index, word in enumerate(words[1:], 1):
-        following = words[index + 1] if index + 1 < len(words) else None
+    for index, word in enumerate(words):
         if skip:
             skip = False
             continue
-        if word[0].startswith("#"):
-            break
-        option, equals, _ = word[0].partition("=")
+        option, equals, _ = word.meaning.partition("=")
         if option.startswith("--"):
             secret = any(_is(option, each) for each in _SECRETS)
             skip = (secret or option in _TAKES_VALUE) and not equals
             if not secret or (crypted and _is(option, "--password")):
                 continue
-            if equals:
-                spans.append((word.start() + len(option) + 1, word.end()))
-            elif following is not None:
-                spans.append(following.span())
-        elif command in _POSITIONAL and not crypted:
-            spans.append(word.span())
-    for start, end in reversed(spans):
-        text = text[:start] + MASK + text[end:]
-    return text
+            if not equals:
+                yield from ((each.start, each.end, MASK) for each in words[index + 1 : index + 2])
+            elif text.startswith(f"{option}=", word.start):
+                yield word.start + len(option) + 1, word.end, MASK
+            else:
+                yield word.start, word.end, f"{option}={MASK}"
+        elif index and command in _POSITIONAL and not crypted:
+            yield word.start, word.end, MASK
 
 
 def _is(word: str, option: str) -> bool:

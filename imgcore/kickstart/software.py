@@ -9,7 +9,7 @@ from urllib.parse import quote
 from imgcore.creator.plan import Attachment, Group, Item, Packages, Repository
 from imgcore.kickstart.check import Checker
 from imgcore.kickstart.mistakes import Notes, shown
-from imgcore.kickstart.model import Command, Entry, Kickstart, PackageSection
+from imgcore.kickstart.model import Command, Entry, Kickstart, PackageSection, unlike
 
 __all__ = ["CARRIED", "NO_MEANING", "attachments", "packages", "repositories"]
 
@@ -32,6 +32,7 @@ _REMEDIES = {
 def repositories(commands: Sequence[Command], notes: Notes) -> tuple[Repository, ...]:
     """The repositories of the `repo` lines and of `url`."""
     found: dict[str, Repository] = {}
+    lines: dict[str, Command] = {}
     for command in commands:
         if command.name not in ("repo", "url"):
             continue
@@ -41,12 +42,20 @@ def repositories(commands: Sequence[Command], notes: Notes) -> tuple[Repository,
         there = found.get(repository.name)
         if there is None:
             found[repository.name] = repository
-        elif (there.url, there.mirrorlist) == (repository.url, repository.mirrorlist):
-            what = f"repository {repository.name} is there already, in line {there.line}"
-            notes.warning(command.place, what, word=repository.name, rule="duplicate")
-        else:
-            what = f"repository {repository.name} is there already, in line {there.line}, with another URL"
+            lines[repository.name] = command
+            continue
+        what = f"repository {repository.name} is there already, in line {there.line}"
+        lost = unlike(command.given, command.values, lines[repository.name].values)
+        if (there.url, there.mirrorlist) != (repository.url, repository.mirrorlist):
+            what += ", with another URL"
             notes.mistake(command.place, what, "give it another name", word=repository.name, rule="conflict")
+        elif repository.gpg_key not in ("", there.gpg_key):
+            # The packages would not be verified as this line has it.
+            what += ", with another --gpgkey" if there.gpg_key else ", without --gpgkey"
+            notes.mistake(command.place, what, "remove one of the lines", word="--gpgkey", rule="conflict")
+        else:
+            what += f", and what this one has of {', '.join(lost)} is not used" if lost else ""
+            notes.warning(command.place, what, word=repository.name, rule="duplicate")
     return tuple(found.values())
 
 
@@ -65,7 +74,7 @@ def _repository(check: Checker) -> Repository | None:
         )  # fmt: skip
     if metalink and "metalink" not in metalink:
         check.mistake("the URL of --metalink does not say that it is one", "use --mirrorlist")
-    key = str(check.value("gpgkey") or "")
+    keys = str(check.value("gpgkey") or "").split(",")
     repository = Repository(
         name=name,
         url=check.text("repository URL", _located(url)),
@@ -78,7 +87,7 @@ def _repository(check: Checker) -> Repository | None:
         proxy=check.text("proxy", check.value("proxy")),
         proxy_user=str(check.value("proxy_username") or ""),
         proxy_password=str(check.value("proxy_password") or ""),
-        gpg_key=_located(check.text("path" if key.startswith("/") else "URL", key)),
+        gpg_key=",".join(_located(check.text("path" if key.startswith("/") else "URL", key)) for key in keys),
         ssl_verify=str(check.value("ssl_verify") or "yes").lower() != "no" and not check.value("noverifyssl"),
         save=bool(check.value("save") or check.value("install")),
         line=check.line,

@@ -198,6 +198,18 @@ def test_augment_changes_only_what_is_asked_and_prints_or_writes_it(home: Home) 
     assert again.err == "x.ks: nothing to change\n"
 
 
+def test_augment_and_convert_write_in_the_encoding_that_they_read(home: Home) -> None:
+    path = home.kickstart(MIC, "x.ks")
+    for before in (b"\xef\xbb\xbf# \xc3\xa9\n", b"# \xe9\n", b"# \xc3\xa9 \xe9\n"):
+        path.write_bytes(before + MIC.encode())
+        assert ks(home, "augment", "x.ks", "--package", "mc", "-i").code == 0
+        assert path.read_bytes() == before + MIC.replace("vim\n", "vim\nmc\n").encode()
+        ks(home, "convert", "x.ks", "--to", "fedora", "-o", "new.ks")
+        assert (home.path / "new.ks").read_bytes().startswith(before)
+    refused = ks(home, "augment", "x.ks", "--set", "lang ł", "-i")
+    assert (refused.code, "x.ks is not UTF-8, and 'ł' cannot be written" in refused.err) == (2, True)
+
+
 def test_augment_tells_a_conflict_and_writes_nothing(home: Home) -> None:
     path = home.kickstart(MIC, "x.ks")
     done = ks(home, "augment", "x.ks", "--extra-repo", "oss=http://other/", "-i")

@@ -193,7 +193,7 @@ def test_what_was_done_is_told_and_shown_without_secrets() -> None:
     item = step(Config(), {"extra_repos": ["https://me:hidden@x/"], "packages": ["p"]})
     assert item.fields.msg == [
         "n.ks: valid, 2 lines added",
-        "n.ks, line 3: repo: a URL with a password (give it by a token)",
+        "n.ks as it will be built, line 3: repo: a URL with a password (give it by a token)",
     ]
     diff = item.fields.image.kickstart_diff
     assert diff.startswith("--- a/n.ks\n+++ b/n.ks\n@@ -1,5 +1,7 @@\n # mine\n")
@@ -260,3 +260,38 @@ def test_a_pipe_in_the_store_is_refused_and_not_waited_for(tmp_path: Path) -> No
     os.mkfifo(tmp_path / "a.ks")
     with pytest.raises(InputError, match="it is not a file"):
         build(tmp_path, ksfile="a.ks")
+
+
+def test_the_release_of_the_options_names_what_is_included(tmp_path: Path) -> None:
+    (tmp_path / "a.ks").write_text("%include parts-@RELEASE@.ks\n" + KICKSTART)
+    (tmp_path / "parts-1.2.ks").write_text("lang C\n")
+    image = build(tmp_path, ksfile="a.ks", extra_opts=["--release=1.2"]).fields.image
+    assert image.kickstart.startswith("lang C\n")
+    with pytest.raises(InputError, match=r"parts-latest\.ks is not there"):
+        build(tmp_path, ksfile="a.ks")
+
+
+def test_in_what_is_included_tokens_wait_for_their_values(tmp_path: Path) -> None:
+    (tmp_path / "a.ks").write_text("%include @ARCH@.ks\n" + KICKSTART)
+    (tmp_path / "i586.ks").write_text("repo --name=b --baseurl=http://b/@GIVEN@/@RELEASE@/@BUILD_ID@/@ARCH@/\n")
+    image = build(tmp_path, ksfile="a.ks", arch="i586", tokenmap="GIVEN:mine").fields.image
+    assert image.kickstart.startswith("repo --name=b --baseurl=http://b/mine/@RELEASE@/@BUILD_ID@/@ARCH@/\n")
+
+
+def test_lines_are_those_of_the_file_that_was_given_and_not_of_what_is_made_of_it(tmp_path: Path) -> None:
+    (tmp_path / "a.ks").write_text("%include parts.ks\n" + KICKSTART + "firewall --port=99999999:tcp\n")
+    (tmp_path / "parts.ks").write_text("lang C\n\nrootpw plain\n")
+    more = ["b=http://b/", "c=http://me:hidden@c/"]
+    told = build(tmp_path, ksfile="a.ks", extra_repos=more, remove_commands=["lang"]).fields.msg
+    assert [each.partition(":")[0] for each in told] == [
+        "a.ks",
+        "parts.ks, line 3",
+        "a.ks, line 7",
+        "a.ks as it will be built, line 6",
+    ]
+
+
+def test_what_a_change_mends_is_not_told() -> None:
+    assert step(Config(), {"kickstart": KICKSTART + "rootpw plain\n", "remove_commands": ["rootpw"]}).fields.msg == [
+        "n.ks: valid, no lines added, 1 taken out"
+    ]

@@ -60,7 +60,8 @@ def command(ks: Path, target: Path | None, in_place: bool, diff_wanted: bool, js
     if json_wanted:
         click.echo(json.dumps({"kickstart": changed.text, "diff": redact_diff(changed.diff)}, indent=1))
     else:
-        put(ks, changed.text, redact_diff(changed.diff), target=target, in_place=in_place, diff_wanted=diff_wanted)
+        diff = redact_diff(changed.diff)
+        put(ks, read.content, changed.text, diff, target=target, in_place=in_place, diff_wanted=diff_wanted)
         if not changed.diff:
             note(f"{ks}: nothing to change")
     return 0

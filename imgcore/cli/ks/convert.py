@@ -39,7 +39,7 @@ def command(ks: Path, name: str, target: Path | None, in_place: bool, diff_wante
         lost = [{"line": each.place.line, "what": each.what, "word": each.word} for each in done.lost]
         click.echo(json.dumps({"kickstart": done.text, "diff": diff, "lost": lost}, indent=1))
     else:
-        put(ks, done.text, diff, target=target, in_place=in_place, diff_wanted=diff_wanted)
+        put(ks, read.content, done.text, diff, target=target, in_place=in_place, diff_wanted=diff_wanted)
         for each in done.lost:
             note(printable(f"{read.path(each.place.file)}:{each.place.line}: {each.grade}: {each.what}"))
     return 1 if done.lost else 0

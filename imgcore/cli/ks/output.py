@@ -28,18 +28,22 @@ def output(function: _F) -> _F:
     return where(place(diff(function)))
 
 
-def put(ks: Path, text: str, diff: str, *, target: Path | None, in_place: bool, diff_wanted: bool) -> None:
-    """Write the text to where it is wanted. Raises InputError, SpoolError."""
+def put(
+    ks: Path, content: bytes, text: str, diff: str, *, target: Path | None, in_place: bool, diff_wanted: bool
+) -> None:
+    """Write the text to where it is wanted, encoded like the `content` of KS. Raises InputError, SpoolError."""
     if diff_wanted:
         click.echo(diff, nl=False)
         return
     if in_place and (target is not None or str(ks) == "-"):
         raise InputError("option --in-place: there is another place to write to", "leave one of them out")
+    from imgcore.kickstart.decode import encode
+
     path = ks if in_place else target
-    content = text.encode("utf-8", "surrogateescape")
+    written = encode(text, content, str(ks))
     if path is None:
-        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.write(written)
         return
     # A link stays one: what it leads to is replaced, and keeps its mode.
     real = path.resolve()
-    atomic.replace(real, content, stat.S_IMODE(real.stat().st_mode) if real.exists() else 0o644)
+    atomic.replace(real, written, stat.S_IMODE(real.stat().st_mode) if real.exists() else 0o644)

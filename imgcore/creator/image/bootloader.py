@@ -52,8 +52,6 @@ def choose(plan: Plan, tree: Path, warnings: list[str]) -> Choice | None:
     loader = plan.boot_loader
     if plan.image_type != "raw" or loader.location == "none":
         return None
-    if loader.location not in ("mbr", ""):
-        raise _error(plan, f"--location={loader.location} is not possible here", "choose mbr or none", "unsupported")
     if not plan.scripts and not kernels.find(tree):
         _without(plan, "there is no kernel (/boot/vmlinuz*) in the image", warnings)
         return None

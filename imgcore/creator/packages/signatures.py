@@ -14,7 +14,7 @@ from typing import Any
 
 from imgcore import run
 from imgcore.creator.build import Build
-from imgcore.creator.packages.repositories import Sources
+from imgcore.creator.packages.repositories import Sources, split_credentials
 from imgcore.creator.plan import Repository
 from imgcore.errors import BuildError
 
@@ -47,8 +47,9 @@ def _import(
     build: Build, sources: Sources, repository: Repository, identifier: str, rpmkeys: list[str], database: Path
 ) -> None:
     remedy = "correct --gpgkey of the repo line"
-    for number, url in enumerate(re.split(r"[\s,]+", repository.gpg_key.strip())):
+    for number, url in enumerate(repository.gpg_keys):
         key = database / f"key-{number}"
+        told = f"the GPG key {split_credentials(url)[0]} of repository {repository.name}"
         try:
             if "://" not in url:
                 key.write_bytes(Path(url).read_bytes())
@@ -56,13 +57,11 @@ def _import(
                 with key.open("w+b") as file:
                     sources.base.repos[identifier]._repo.downloadUrl(url, file.fileno())
         except (OSError, RuntimeError) as error:
-            raise build.error(repository.line, f"the GPG key {url} of repository {repository.name} cannot be read: "
-                              f"{error}", remedy, "signature") from error  # fmt: skip
+            raise build.error(repository.line, f"{told} cannot be read: {error}", remedy, "signature") from error
         try:
             run.capture([*rpmkeys, "--import", str(key)], environment={**build.environment(), "LC_ALL": "C"})
         except run.CommandFailed as error:
-            raise build.error(repository.line, f"the GPG key {url} of repository {repository.name} is not a key",
-                              remedy, "signature") from error  # fmt: skip
+            raise build.error(repository.line, f"{told} is not a key", remedy, "signature") from error
 
 
 def _check(build: Build, repository: Repository, rpmkeys: list[str], packages: Mapping[Path, Any]) -> None:

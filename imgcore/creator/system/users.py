@@ -2,8 +2,9 @@
 """Accounts: `rootpw`, `user` and `group` lines, written into the image's /etc/passwd and its companions.
 
 Nothing of the image is run and nothing of the builder's accounts is read. Numbers, shells and homes follow the
-image's own /etc/login.defs and /etc/default/useradd. The salt of a password is derived from the plan, so that
-the same kickstart gives the same file.
+image's own /etc/login.defs and /etc/default/useradd. The salt of a password is derived from the image's and the
+user's name and the epoch, so that the same kickstart gives the same file; never from the password, which a salt
+would give away: it is public, and quicker to try than the password's own digest.
 """
 
 from __future__ import annotations
@@ -66,12 +67,16 @@ def crypted(password: Password, seed: str) -> str:
     if password.crypted:
         text = password.text
     elif password.text or not password.locked:
-        digest = hashlib.sha256(f"{seed}\0{password.text}".encode("utf-8", "surrogateescape")).digest()
+        digest = hashlib.sha256(seed.encode("utf-8", "surrogateescape")).digest()
         salt = base64.b64encode(digest, altchars=b"./").decode()[:16]
         text = _sha512_crypt(password.text, salt)
     else:
         text = ""
     return f"!{text}" if password.locked else text
+
+
+def _seed(build: Build, user: str) -> str:
+    return f"{build.plan.source_date_epoch}/{build.plan.name}/{user}"
 
 
 def _sha512_crypt(text: str, salt: str) -> str:
@@ -88,7 +93,7 @@ def _sha512_crypt(text: str, salt: str) -> str:
 
 
 def _set_root_password(build: Build, tree: Tree, password: Password) -> None:
-    field = crypted(password, f"{build.plan.name}/root")
+    field = crypted(password, _seed(build, "root"))
     if not _change(tree, _SHADOW, "root", 1, field):
         if tree.has(_SHADOW):
             _append(tree, _SHADOW, f"root:{field}:{_today(build)}:0:99999:7:::")
@@ -137,7 +142,7 @@ def _add_user(build: Build, tree: Tree, defaults: _Defaults, user: User) -> None
     gid = _primary_group(build, tree, user, uid, gids, defaults)
     home = user.home or f"{defaults.home}/{user.name}"
     gecos = user.gecos.replace(":", " ").replace("\n", " ")
-    field = crypted(user.password, f"{build.plan.name}/{user.name}") if user.password else "!!"
+    field = crypted(user.password, _seed(build, user.name)) if user.password else "!!"
     shadow = tree.has(_SHADOW)
     shell = user.shell or defaults.shell
     _append(tree, _PASSWD, f"{user.name}:{'x' if shadow else field}:{uid}:{gid}:{gecos}:{home}:{shell}")

@@ -10,7 +10,7 @@ from imgcore.creator.build import Build, disk_full
 from imgcore.creator.plan import Repository
 from tests.support.trees import a_build
 
-SECRETS = ("s3cret", "s3cret%2Fpw", "s3cret/pw", "pr0xy-pw")
+SECRETS = ("s3cret", "s3cret%2Fpw", "s3cret/pw", "pr0xy-pw", "k3y-pw", "an0ther")
 
 
 def a_build_with_secrets(top: Path, said: list[str]) -> Build:
@@ -19,6 +19,7 @@ def a_build_with_secrets(top: Path, said: list[str]) -> Build:
         Repository("b", "http://host/", proxy="http://p:3128", proxy_password="pr0xy-pw"),
         Repository("c", "http://[bad/", mirrorlist="http://u:s3cret@host/m"),
         Repository("d", "http://u:ab@host/"),
+        Repository("e", "http://host/", gpg_key="http://u:k3y-pw@host/a,http://u:an0ther@host/b"),
     )
     build, _ = a_build(top, {}, repositories=repositories)
     return Build(build.plan, build.place, build.announce, said.append)

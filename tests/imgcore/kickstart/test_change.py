@@ -261,3 +261,48 @@ def test_the_same_changes_twice_are_as_once(text: str, changes: dict[str, list[s
     except InputError:
         return
     assert change(once, Changes(**changes)).text == once
+
+
+@pytest.mark.parametrize("options", ["", "--cost=3", "--save", "--install --ssl_verify=yes"])
+def test_a_repository_that_asks_for_no_more_than_the_one_that_is_there_is_not_added(options: str) -> None:
+    text = "repo --name=a --baseurl=http://a --gpgkey=http://k --cost=3 --save\n"
+    assert lines(text, extra_repos=[f"repo --name=a --baseurl=http://a {options}"]) == ([], [])
+    assert lines(text, extra_repos=["a=http://a", "http://a"]) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("there", "options", "told"),
+    [
+        ("", "--gpgkey=http://k --priority=1", "--gpgkey, --priority"),
+        ("--gpgkey=http://other --cost=1", "--cost=1 --gpgkey=http://k", "--gpgkey"),
+        ("--noverifyssl", "--ssl_verify=yes", "--ssl_verify"),
+    ],
+)
+def test_options_that_the_repository_of_that_name_has_not_got_are_a_conflict(
+    there: str, options: str, told: str
+) -> None:
+    text = f"repo --name=a --baseurl=http://a {there}".strip() + "\n"
+    line = f"repo --name=a --baseurl=http://a {options}"
+    with pytest.raises(InputError) as caught:
+        change(text, Changes(extra_repos=[line]))
+    assert caught.value.message == f"extra repository a: the repository of that name and URL differs in {told}"
+    with pytest.raises(InputError, match="differs in"):
+        change("lang C\n", Changes(extra_repos=[text.strip(), line]))
+    # Where the line goes, the new one comes in its place.
+    assert lines(text, extra_repos=[line], remove_commands=["repo"]) == ([text.strip()], [line])
+
+
+def test_a_host_name_and_an_interface_are_set_beside_each_other() -> None:
+    dhcp, name = "network --bootproto=dhcp --device=link --activate", "network --hostname=phone --activate"
+    assert lines(f"{dhcp}\n", commands=["network --hostname=new"]) == ([], ["network --hostname=new"])
+    assert lines("network --bootproto=dhcp\n", commands=[name]) == ([], [name])
+    assert lines(f"{name}\n", commands=["network --bootproto=dhcp"]) == ([], ["network --bootproto=dhcp"])
+    assert lines(f"{name}\n{dhcp}\n", commands=["network --host new"]) == ([name], ["network --host new"])
+    both = "network --bootproto=static --ip=10.0.0.2 --netmask=255.0.0.0 --hostname=h"
+    assert lines("network --bootproto=dhcp\n", commands=[both]) == (["network --bootproto=dhcp"], [both])
+
+
+@pytest.mark.parametrize("disk", ["", " --ondisk=sda", " --ondisk=/dev/sda"])
+def test_swap_without_a_disk_is_on_the_first(disk: str) -> None:
+    text = f"part swap --size=5{disk}\npart swap --size=6 --ondisk=sdb\n"
+    assert lines(text, commands=["part swap --size=9"]) == ([f"part swap --size=5{disk}"], ["part swap --size=9"])

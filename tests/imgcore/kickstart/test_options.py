@@ -2,7 +2,7 @@
 import pytest
 
 from imgcore.errors import InputError
-from imgcore.kickstart.options import options
+from imgcore.kickstart.options import options, release_of
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,17 @@ def test_other_options_are_refused_by_name(given: list[str], image_type: str, wo
 def test_what_changes_nothing_is_told() -> None:
     found = options(["--generate-bmap", "--record-pkgs=name,license"], "loop")
     assert len(found.warnings) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "release"),
+    [
+        ([], ""),
+        (["--copy-kernel", "--release=1.2"], "1.2"),
+        (["--release", "1.2", "--unknown-here"], "1.2"),
+        (["--release"], ""),
+        (["--release=1", "--release=2"], "2"),
+    ],
+)
+def test_the_release_is_found_among_options_of_any_tool(given: list[str], release: str) -> None:
+    assert release_of(given) == release

@@ -134,7 +134,9 @@ def test_what_is_not_said_is_left_as_the_packages_make_it() -> None:
         ("part /b/ --size=5 --fstype=vfat --ondisk=/dev/sdb", Partition("/b", 5, "vfat", "sdb", line=3)),
         ("partition swap --size=64 --label=s", Partition("swap", 64, "swap", label="s", line=3)),
         ("part /boot/efi --size=64", Partition("/boot/efi", 64, "efi", line=3)),
-        ("part /x --size=5 --align=8 --active --grow", Partition("/x", 5, active=True, align=8, grow=True, line=3)),
+        ("part /x --size=5 --align=8 --active", Partition("/x", 5, active=True, align=8, line=3)),
+        ("part /x --size=5 --part-type=EF00", Partition("/x", 5, part_type="EF00", line=3)),
+        ("part /x --size=5 --part-type=8300", Partition("/x", 5, part_type="8300", line=3)),
         (
             "part /x --size=5 --part-type=0x83 --fsoptions=noatime,ro",
             Partition("/x", 5, options="noatime,ro", part_type="0x83", line=3),
@@ -152,7 +154,7 @@ def test_partitions_are_carried_out(text: str, part: Partition) -> None:
         ("", BootLoader()),
         ("bootloader --timeout=5 --append='a=b quiet'", BootLoader(timeout=5, append="a=b quiet", line=3)),
         ("bootloader --location=none", BootLoader("none", line=3)),
-        ("bootloader --location=partition --ptable=gpt", BootLoader("partition", table="gpt", line=3)),
+        ("bootloader --location=mbr --ptable=gpt", BootLoader(table="gpt", line=3)),
         ("bootloader --disabled", BootLoader("none", line=3)),
         (
             "bootloader --menus='s:A Title:x=y;t;'",
@@ -167,6 +169,10 @@ def test_the_boot_loader_is_carried_out(text: str, loader: BootLoader) -> None:
     assert made(text).boot_loader == loader
 
 
+def test_where_a_boot_loader_goes_does_not_matter_to_an_image_that_gets_none() -> None:
+    assert made("bootloader --location=partition", "loop").boot_loader.location == "none"
+
+
 @pytest.mark.parametrize(
     ("line", "repository"),
     [
@@ -179,6 +185,8 @@ def test_the_boot_loader_is_carried_out(text: str, loader: BootLoader) -> None:
             ),
         ),
         ("repo --name=a --mirrorlist=http://m", Repository("a", mirrorlist="http://m", line=3)),
+        ("repo --name=a --baseurl=http://x --gpgkey=/a,https://k/b,'/c d'", Repository(
+            "a", "http://x", gpg_key="file:///a,https://k/b,file:///c%20d", line=3)),
         ("repo --name=a --metalink=https://m/metalink", Repository("a", mirrorlist="https://m/metalink", line=3)),
         ("repo --name=a --baseurl=/srv/r --noverifyssl", Repository("a", "file:///srv/r", ssl_verify=False, line=3)),
         ("repo --name=a --baseurl=http://x --install", Repository("a", "http://x", save=True, line=3)),
@@ -188,6 +196,34 @@ def test_the_boot_loader_is_carried_out(text: str, loader: BootLoader) -> None:
 )  # fmt: skip
 def test_repositories_are_carried_out(line: str, repository: Repository) -> None:
     assert made(line).repositories[1] == repository
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "lost"),
+    [
+        ("", "", ""),
+        ("--gpgkey=/k --cost=3", "", ""),
+        ("--ssl_verify=yes --save", "--install --ssl_verify=yes", ""),
+        ("--cost=3 --gpgkey=/k", "--cost=4 --gpgkey=/k --save", "--cost, --save"),
+        ("--noverifyssl", "--ssl_verify=yes", "--ssl_verify"),
+        ("", "--proxyuser=u --excludepkgs=a", "--proxyuser, --excludepkgs"),
+    ],
+)  # fmt: skip
+def test_of_a_repository_that_is_there_already_the_options_that_are_lost_are_told(
+    first: str, second: str, lost: str
+) -> None:
+    line = "repo --name=a --baseurl=http://x"
+    lost = f", and what this one has of {lost} is not used" if lost else ""
+    made, warnings = planned(f"{line} {first}\n{line} {second}")
+    assert warnings == (f"x.ks, line 4: repository a is there already, in line 3{lost}",)
+    assert made.repositories[1] == planned(f"{line} {first}")[0].repositories[1]
+
+
+@pytest.mark.parametrize(("first", "words"), [("", "without --gpgkey"), (" --gpgkey=/a", "with another --gpgkey")])
+def test_a_repository_that_is_there_already_does_not_lose_its_key(first: str, words: str) -> None:
+    line = "repo --name=a --baseurl=http://x"
+    error = refusal(f"{line}{first}\n{line} --gpgkey=/b")
+    assert error.message == f"x.ks, line 4: repository a is there already, in line 3, {words}"
 
 
 def test_packages_are_carried_out() -> None:
@@ -271,6 +307,8 @@ def test_every_command_that_can_be_read_is_carried_out_of_no_meaning_or_refused(
         ("rootpw x --allow-ssh", "--allow-ssh of rootpw is not something", "%post"),
         ("network --device=a --noipv6", "--noipv6 of network is not something", "%post"),
         ("network --device=a --vlanid=3", "--vlanid of network is not something", "%post"),
+        ("bootloader --location=partition", "bootloader: --location=partition is not something", "mbr or none"),
+        ("bootloader --location=boot", "bootloader: --location=boot is not something", "mbr or none"),
         ("bootloader --password=x", "--password of bootloader is not something", "leave it out"),
         ("part /x --size=3 --encrypted", "--encrypted of part is not something", "leave it out"),
         ("part /x --size=3 --mkfsoptions=x", "--mkfsoptions of part is not something", "leave it out"),
@@ -303,7 +341,7 @@ def test_environments_and_modules_are_refused_with_their_line() -> None:
         "network --device=a --activate", "bootloader --extlinux", "%traceback\n%end", "%onerror\n%end",
         "%anaconda\n%end", "%packages --nobase\n%end", "repo --name=b --baseurl=http://x --disable",
         "lang en\nlang de",
-        "part /x --size=1 --asprimary", "keyboard --xlayouts=us,de", "repo --name=main --baseurl=http://x.org/main",
+        "part /x --size=1 --asprimary", "part /x --size=1 --grow", "keyboard --xlayouts=us,de", "repo --name=main --baseurl=http://x.org/main",
         "firewall --disabled --ssh",
     ],
 )  # fmt: skip

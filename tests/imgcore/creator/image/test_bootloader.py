@@ -140,7 +140,6 @@ def test_the_partitions_decide_for_which_firmware(
     [
         (plan(ROOT, arch="armv7hl"), "boot-loader", "for armv7hl there is none"),
         (plan(ROOT, table="gpt"), "boot-loader", "biosboot or an EFI system partition"),
-        (plan(ROOT, location="partition"), "unsupported", "--location=partition"),
     ],
 )
 def test_a_line_that_cannot_be_carried_out_is_an_error(tmp_path: Path, the_plan: Plan, cause: str, says: str) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from imgcore.creator.packages.repositories import split_credentials
+from imgcore.creator.packages.repositories import save, split_credentials
 from imgcore.creator.plan import Plan, Repository
 from tests.imgcore.creator.packages.test_packages import failure, plan
 from tests.support.creator import create
 from tests.support.rpms import Rpm, make_repository
+from tests.support.trees import a_build
 from tests.support.web import serve
 
 pytestmark = pytest.mark.real
@@ -195,6 +196,16 @@ def test_a_repository_to_save_is_left_in_the_image_as_a_file_that_dnf_reads(tmp_
         "name": "My Repo", "enabled": "1", "baseurl": repository.as_uri(),
         "cost": "7", "priority": "3", "gpgcheck": "0",
     }  # fmt: skip
+
+
+def test_a_saved_repository_has_no_credentials_and_no_place_of_the_sandbox(tmp_path: Path) -> None:
+    inside = Repository("a", "file:///run/imager/readable/0", gpg_key="file:///run/imager/readable/1/k", save=True)
+    given = Repository("a", "file:///srv/a", gpg_key="file:///srv/k,https://me:s3cret@host/k")
+    build, tree = a_build(tmp_path, {}, repositories=(replace(inside, as_given=given),))
+    save(build, tree)
+    lines = tree.lines("/etc/yum.repos.d/a.repo")
+    assert "baseurl=file:///srv/a" in lines
+    assert "gpgkey=file:///srv/k,https://host/k" in lines
 
 
 def test_a_change_of_the_repository_is_seen_at_once(tmp_path: Path) -> None:

@@ -90,3 +90,10 @@ def test_a_key_that_cannot_be_used_is_told(tmp_path: Path, signed: Path, what: s
     cause, text = failure(create(tmp_path / "1", wanted))
     assert cause == "signature"
     assert text.startswith(f"image.ks, line 4: the GPG key {path} of repository main ")
+
+
+def test_a_key_that_cannot_be_read_is_told_without_its_password(tmp_path: Path, signed: Path) -> None:
+    key = "http://me:pw@127.0.0.1:9/key"
+    wanted = with_repositories(["one"], Repository("main", signed.as_uri(), gpg_key=key, line=4))
+    _, text = failure(create(tmp_path / "1", wanted))
+    assert text.startswith("image.ks, line 4: the GPG key http://127.0.0.1:9/key of repository main cannot be read: ")

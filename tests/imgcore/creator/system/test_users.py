@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,17 @@ def test_the_same_plan_gives_the_same_hash_and_another_user_another_salt(tmp_pat
     first = users.crypted(Password("x"), "img/root")
     assert first == users.crypted(Password("x"), "img/root")
     assert first.split("$")[2] != users.crypted(Password("x"), "img/me").split("$")[2]
+
+
+def test_a_salt_says_nothing_of_the_password_and_differs_by_user_image_and_epoch(tmp_path: Path) -> None:
+    def salt(name: str, password: str = "pw", **plan: object) -> str:
+        top = tmp_path / f"{name}-{password}-{len(list(tmp_path.iterdir()))}"
+        build, tree = a_build(top, ACCOUNTS, System(root_password=Password(password)))
+        users.configure(replace(build, plan=replace(build.plan, name=name, **plan)), tree)
+        return entry(tree, "/etc/shadow", "root")[1].split("$")[2]
+
+    assert salt("a") == salt("a") == salt("a", "another password")
+    assert len({salt("a"), salt("b"), salt("a", source_date_epoch=1)}) == 3
 
 
 def test_a_crypted_password_is_taken_as_it_is_and_a_locked_one_is_locked(tmp_path: Path) -> None:
