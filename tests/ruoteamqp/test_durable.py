@@ -480,6 +480,26 @@ def test_a_step_that_the_engine_applies_again_is_done_again_and_one_that_comes_t
             assert worker.worked.count(step) == times
 
 
+def test_a_step_that_the_engine_applies_again_is_done_by_another_also_where_the_first_claim_still_stands(
+    broker: Node, engine: Engine, queue: str, tmp_path: Path
+) -> None:
+    with broker.connect() as connection:
+        other = connection.channel()
+        other.queue_declare(queue, durable=True)
+        step = engine.dispatch(queue)
+        until(lambda: other.basic_get(queue)[0])
+    with at_work(broker, queue, tmp_path / "a", once=True) as first:
+        engine.answer(step)
+        until(lambda: not first.busy)
+        assert [claim for claim in claims(broker) if step in claim]
+        first.held_back = "paused"
+        time.sleep(0.5)
+        with at_work(broker, queue, tmp_path / "b", once=True) as second:
+            fields = {"params": {"ref": queue}, "dispatched_at": "2026-11-23 20:39:00 UTC"}
+            engine.send(queue, json.dumps({"fields": fields, "fei": _fei(step)}).encode())
+            until(lambda: second.worked == [step])
+
+
 def test_a_queue_that_was_deleted_is_declared_anew_and_its_messages_are_taken(
     broker: Node, engine: Engine, queue: str, tmp_path: Path
 ) -> None:
