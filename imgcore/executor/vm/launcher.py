@@ -55,6 +55,8 @@ _OFF_SECONDS = 30.0
 _HELLO_SECONDS = 600.0
 #: The same for an accelerator that nobody tried yet: one that works takes two.
 _TRIAL_SECONDS = 20.0
+#: Bytes of a path below which a socket of a machine can be: it has 107 in all (unix(7)).
+_SHORT = 50
 #: How often the size of what was changed of a base image is looked at.
 _LOOK_SECONDS = 1.0
 
@@ -121,7 +123,7 @@ def _run(request: argparse.Namespace, writer: frames.Writer) -> None:
     memory = accelerators.Memory(Path(request.cache), booted)
     verdict = memory.verdict()
     domain.make_ready(uri, kvm="kvm" in accelerators.candidates(request.accelerator, verdict))
-    _sweep(_places(request))
+    _sweep(_places(request.cache, user))
     domain.remove_logs(uri)
     worker = _Worker(watch=not request.shell)
     failure, started = "", False
@@ -319,7 +321,7 @@ def _machine(
 @contextlib.contextmanager
 def _place(request: argparse.Namespace, booted: initramfs.Kernel, user: tuple[int, int] | None) -> Iterator[Path]:
     """The directory of a machine's files, until it runs."""
-    where = next((each for each in _places(request) if os.access(each, os.W_OK | os.X_OK)), None)
+    where = next((each for each in _places(request.cache, user) if os.access(each, os.W_OK | os.X_OK)), None)
     place = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=where))
     try:
         if user is not None:
@@ -346,9 +348,14 @@ def _place(request: argparse.Namespace, booted: initramfs.Kernel, user: tuple[in
         _remove(place)
 
 
-def _places(request: argparse.Namespace) -> list[Path]:
-    """Where the files of machines may be, the best first: on a disk, as they may become large; by a short path."""
-    return [Path("/var/tmp"), Path("/tmp"), Path(request.cache)]
+def _places(cache: str, user: tuple[int, int] | None) -> list[Path]:
+    """Where the files of machines may be, the best first: on a disk, as they may become large.
+
+    A user's own libvirtd may have been started by another launcher, for which /var/tmp and /tmp are read-only, as in
+    a service: before them comes what both can write to, if its path is short enough for that of a socket.
+    """
+    shared = [Path("/var/tmp"), Path("/tmp"), Path(cache)]
+    return [Path(cache), *shared] if user is None and len(os.fsencode(cache)) <= _SHORT else shared
 
 
 def _let_pass(place: Path, user: int) -> None:

@@ -51,7 +51,7 @@ def test_nothing_of_a_machine_that_did_not_start_is_left(tried: list[str], tmp_p
     request = launcher.parser().parse_args([f"--cache={tmp_path}", "--tool=x", "--shell", "--accelerator=tcg"])
     with pytest.raises(Unusable):
         launcher._run(request, frames.Writer(os.open(os.devnull, os.O_WRONLY)))
-    for place in launcher._places(request):
+    for place in launcher._places(request.cache, None):
         assert not list(place.glob(f"imager-vm-{os.getpid()}-*"))
 
 
@@ -60,12 +60,19 @@ def test_the_files_of_a_machine_are_on_a_disk_and_nobody_but_qemu_gets_at_them(
 ) -> None:
     monkeypatch.setattr(initramfs, "build", lambda *given, base: b"")
     monkeypatch.setattr(os, "chown", lambda *_: None)
-    request = launcher.parser().parse_args([f"--cache={tmp_path}", "--tool=x"])
+    request = launcher.parser().parse_args([f"--cache={tmp_path / ('x' * 60)}", "--tool=x"])
     for user, expected in ((None, {}), ((64055, 108), {64055: 1})):
         with launcher._place(request, find_kernel(), user) as place:
             assert place.parent == Path("/var/tmp")
             assert place.stat().st_mode & 0o007 == 0
             assert access_list(place) == expected
+
+
+def test_a_users_own_machines_are_where_a_libvirtd_that_a_service_started_can_write_too() -> None:
+    short, too_long = "/home/user/.local/share/imager/cache", f"/home/{'x' * 60}"
+    assert launcher._places(short, None)[0] == Path(short)
+    assert launcher._places(too_long, None)[0] == Path("/var/tmp")
+    assert launcher._places(short, (64055, 108))[0] == Path("/var/tmp")
 
 
 def access_list(path: Path) -> dict[int, int]:
