@@ -14,7 +14,7 @@ from pathlib import Path
 from imgcore.config import Reading, Setting
 from imgcore.inifile import Finding
 
-__all__ = ["AS_SERVICE", "examine", "exposed"]
+__all__ = ["AS_SERVICE", "examine", "exposed", "missing"]
 
 #: What to do where it is another user who has to read or write.
 AS_SERVICE = "look as the user who needs it: sudo -u imager img config check"
@@ -52,6 +52,8 @@ def exposed(place: Path, closed: int) -> tuple[str, str, bool] | None:
     """
     try:
         status = place.stat()
+    except PermissionError:
+        return f"{place} is not for you to read", AS_SERVICE, False
     except OSError as error:
         return f"{place} cannot be read: {error.strerror}", "make it, or correct its owner", True
     if not stat.S_ISREG(status.st_mode):
@@ -60,17 +62,24 @@ def exposed(place: Path, closed: int) -> tuple[str, str, bool] | None:
         others = "o=" if closed == stat.S_IRWXO else "go="
         return f"{place} can be read by others", f"chmod {others} {place}", True
     if not os.access(place, os.R_OK):
-        return (
-            f"{place} is not for you to read",
-            AS_SERVICE,
-            False,
-        )
+        return f"{place} is not for you to read", AS_SERVICE, False
     return None
+
+
+def missing(place: Path) -> bool:
+    """Whether it is not there; what lies below a directory that is closed to us may be."""
+    try:
+        place.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _written(place: Path) -> tuple[str, str, bool] | None:
     there = next(each for each in (place, *place.parents) if os.path.lexists(each))
-    if not there.is_dir():
+    if not os.path.isdir(there):  # noqa: PTH112 - never raises
         return f"{there} is not a directory", "choose another place", True
     if not os.access(there, os.W_OK | os.X_OK):
         lacking = "" if there == place else f"{place} is not there, and "
@@ -83,7 +92,7 @@ def _written(place: Path) -> tuple[str, str, bool] | None:
 
 
 def _read(place: Path) -> tuple[str, str, bool] | None:
-    if not place.exists():
+    if missing(place):
         return f"{place} is not there", "make it, or remove the line", False
     if not os.access(place, os.R_OK):
         return f"{place} cannot be read", "correct its owner or rights", True

@@ -33,6 +33,9 @@ _PROGRAMS = (
     ("raw disks", ("sfdisk",), "fdisk"),
     ("boot loader", ("grub-mkimage",), "grub-common"),
 )
+#: What crypts passwords where Python does not: its module crypt is gone since 3.13.
+_PASSWORDS = ("passwords in plain text", ("openssl",), "openssl")
+_PYTHON = "/usr/bin/python3"
 _SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
@@ -90,7 +93,7 @@ def _where(config: Config) -> Iterator[Check]:
 def _machine(config: Config) -> Iterator[Check]:
     """What the executor vm needs; whether kvm works is known once a machine was started."""
     missing = []
-    if not _runs(["/usr/bin/python3", "-c", "import libvirt"]):
+    if not _runs([_PYTHON, "-I", "-c", "import libvirt"]):
         missing.append("python3-libvirt")
     if shutil.which("qemu-system-x86_64") is None:
         missing.append("qemu-system-x86")
@@ -122,12 +125,11 @@ def _machine(config: Config) -> Iterator[Check]:
 
 
 def _tools(config: Config) -> Iterator[Check]:
-    python = "/usr/bin/python3"
-    found = Path(python).exists() and _runs([python, "-c", "import dnf, rpm"])
+    found = Path(_PYTHON).exists() and _runs([_PYTHON, "-I", "-c", "import dnf, rpm"])
     yield Check(
         "tool builtin: packages by dnf and rpm",
         found,
-        "Debian's dnf and rpm modules" if found else f"{python} has no dnf and rpm modules",
+        "Debian's dnf and rpm modules" if found else f"{_PYTHON} has no dnf and rpm modules",
         "" if found else install_command(["python3-dnf", "python3-rpm"]),
         needed=config.tool == "builtin",
         packages=() if found else ("python3-dnf", "python3-rpm"),
@@ -145,7 +147,8 @@ def _tools(config: Config) -> Iterator[Check]:
 
 def _makers() -> Iterator[Check]:
     search = f"{os.environ.get('PATH', '')}:{_SBIN}"
-    for subject, programs, packages in _PROGRAMS:
+    more = () if _runs([_PYTHON, "-I", "-c", "import crypt"]) else (_PASSWORDS,)
+    for subject, programs, packages in (*_PROGRAMS, *more):
         missing = [each for each in programs if shutil.which(each, path=search) is None]
         yield Check(
             subject,
@@ -170,7 +173,7 @@ def _makers() -> Iterator[Check]:
 
 def _disk(config: Config) -> Iterator[Check]:
     for subject, path in (("spool", config.spool), ("images", config.base_dir), ("package cache", config.cache)):
-        place = next(each for each in (path, *path.parents) if each.exists())
+        place = next(each for each in (path, *path.parents) if os.path.exists(each))  # noqa: PTH110 - never raises
         writable = os.access(place, os.W_OK)
         free = shutil.disk_usage(place).free >> 20
         yield Check(
@@ -183,6 +186,7 @@ def _disk(config: Config) -> Iterator[Check]:
 
 
 def _runs(command: list[str]) -> bool:
+    # Python is asked with -I: else modules of the directory that somebody stands in would come first.
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, check=False, env={"PATH": "/usr/bin"}
     )

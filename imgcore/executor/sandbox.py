@@ -125,6 +125,12 @@ def _run(request: argparse.Namespace, writer: frames.Writer, *, door: bool, show
     inputs = frames.receive_inputs(0)
     ids = identity.of_caller()
     rules = _rules(request) if door else None
+    if door and not privileged and ids.first == 0:
+        lacking = f"{identity.FIRST_OF_ROOT} to {identity.FIRST_OF_ROOT + identity.IDS_OF_ROOT - 1}"
+        raise guard.Refused(
+            "this container has no ids to spare, so what is built would be its root; "
+            f"give it the ids {lacking} as well, or build outside of it"
+        )
     backing: scratch.Backing | None = shown
     if request.scratch == "disk":
         # Before the machine becomes read-only: it must not lie in a mount that is to be so.

@@ -147,6 +147,60 @@ def test_places_with_kickstarts_are_closed_to_others() -> None:
     assert all(int(mode, 8) & 0o022 == 0 for mode in rights.values())
 
 
+def test_where_supervisor_opens_logs_as_root_nobody_else_can_put_a_link() -> None:
+    places = set()
+    for path in (ROOT / "conf/supervisor").glob("*.conf"):
+        found = re.search(r"^stdout_logfile = (.*)/[^/]+$", path.read_text(), re.MULTILINE)
+        assert found, path
+        places.add(found[1])
+    assert places == {"/var/log/imager"}
+    made = re.search(r"^d /var/log/imager +(\d+) (\w+) ", (ROOT / "conf/tmpfiles.conf").read_text(), re.MULTILINE)
+    assert made and (made[1], made[2]) == ("0750", "root")
+    # Files of root's are for root to rotate.
+    assert not re.search(r"^\s*su ", (ROOT / "conf/logrotate.conf").read_text(), re.MULTILINE)
+
+
+def _scripts() -> dict[str, str]:
+    """What the packages run to give imager a range of ids."""
+    spec = (ROOT / "rpm/imager.spec").read_text()
+    of_rpm = re.search(r"^%post creator\n(.*?)^%post", spec, re.MULTILINE | re.DOTALL)
+    assert of_rpm
+    return {"deb": (ROOT / "debian/imager-creator.postinst").read_text(), "rpm": of_rpm[1]}
+
+
+@pytest.mark.parametrize("kind", ["deb", "rpm"])
+@pytest.mark.parametrize(
+    ("lines", "given"),
+    [
+        ("", "100000-165535"),
+        ("one:100000:65536\ntwo:165536:65536\n", "231072-296607"),
+        ("containers:2147483647:2147483648\none:100000:65536\n", "165536-231071"),
+        ("all:100000:4294867295\n", ""),
+    ],
+)
+def test_imager_gets_the_range_of_ids_behind_those_of_users_and_where_there_is_none_that_is_told(
+    tmp_path: Path, kind: str, lines: str, given: str
+) -> None:
+    for name in ("subuid", "subgid"):
+        (tmp_path / name).write_text(lines)
+    script = _scripts()[kind].replace("/etc/sub", f"{tmp_path}/sub")
+    usermod = tmp_path / "usermod"
+    usermod.write_text('#!/bin/sh\necho "$@"\n')
+    usermod.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    command = ["sh", "-e", "-c", script, "sh", "configure"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    asked = f"--add-subuids {given} --add-subgids {given} imager\n"
+    if given:
+        assert done.stdout == asked
+    else:
+        assert "give it one in " in done.stdout
+    usermod.write_text("#!/bin/sh\nexit 1\n")
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, "give it one in " in done.stdout) == (0, True)
+
+
 @pytest.mark.parametrize("page", sorted((ROOT / "docs/man").glob("*.1")), ids=lambda path: path.name)
 def test_man_reads_the_page_without_a_warning(page: Path) -> None:
     command = ["man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", page]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -162,8 +163,14 @@ def test_lintian_has_nothing_to_say_at_its_most_pedantic() -> None:
 
 def test_built_twice_they_are_the_same_bytes(tmp_path: Path) -> None:
     place = checkout.copy(tmp_path / "checkout")
+    theirs, older = tmp_path / "one/somebody-s_1_all.deb", tmp_path / "one/imager-core_0.0.1_all.deb"
+    for each in (theirs, older):
+        each.parent.mkdir(exist_ok=True)
+        each.touch()
     for name in ("one", "other"):
         subprocess.run([place / "conf/make-packages", tmp_path / name], check=True, capture_output=True)
+    assert (theirs.exists(), older.exists()) == (True, False)
+    theirs.unlink()
     names = sorted(path.name for path in (tmp_path / "one").glob("*") if path.suffix in (".deb", ".dsc", ".xz"))
     assert len(names) == len(ALL) + 2
     for name in names:
@@ -209,21 +216,29 @@ def test_core_alone_has_its_command_manual_and_completion_and_says_what_is_missi
 
 
 def test_core_with_vm_alone_is_asked_for_what_a_machine_needs_and_finds_it(root: Root) -> None:
+    def found() -> dict[str, Any]:
+        checks = json.loads(root.run("img", "doctor", "--executor", "vm", "--json", check=False).stdout)
+        return next(each for each in checks if each["subject"] == "executor vm")
+
     root.install("imager-vm", "linux-image-cloud-amd64")
-    checks = json.loads(root.run("img", "doctor", "--executor", "vm", "--json", check=False).stdout)
-    found = {each["subject"]: each for each in checks}["executor vm"]
-    assert (found["ok"], found["packages"]) == (True, []), found
+    lacking = found()
+    assert (lacking["ok"], lacking["remedy"]) == (False, "apt install linux-image-amd64"), lacking
+    assert "-cloud-amd64 has no module 9pnet_virtio, 9p" in lacking["detail"]
+    root.install("linux-image-amd64")
+    assert (found()["ok"], found()["packages"]) == (True, []), found()
 
 
 def test_nobody_but_the_service_reads_what_may_have_passwords(root: Root) -> None:
     root.install("imager-request-image")
     paths = ["/var/lib/imager/spool", "/var/lib/skynet", "/var/lib/imager/images", "/etc/skynet/skynet.conf"]
-    said = root.run("stat", "-c", "%A %U:%G", *paths).stdout.splitlines()
+    said = root.run("stat", "-c", "%A %U:%G", *paths, "/var/log/imager").stdout.splitlines()
     assert said == [
         "drwxr-x--- imager:imager",
         "drwxr-x--- imager:imager",
         "drwxr-xr-x imager:imager",
         "-rw-r--r-- root:root",
+        # Supervisor opens files there as root.
+        "drwxr-x--- root:adm",
     ]
     assert "\namqp_pwd" not in root.run("cat", "/etc/skynet/skynet.conf").stdout.replace("amqp_pwd_file", "")
 
@@ -391,7 +406,9 @@ def test_an_upgrade_keeps_configuration_records_and_images(machine: Root, tmp_pa
     before = kept(machine)
     assert len(before) > 20
     machine.copy(newer(tmp_path / "newer"), "/tmp/upgrade")
-    machine.run("sh", "-c", "dpkg -i -O /tmp/upgrade/*.deb")
+    told = re.search(r"`(dpkg .*?)`", page.section(checkout.ROOT / "docs/operations.md", "Upgrade"))
+    assert told
+    machine.run("sh", "-c", f"cd /tmp/upgrade && {told[1]}")
     assert f"imager-core {__version__}+1" in machine.run("dpkg-query", "-W", "-f", "${Package} ${Version}\n").stdout
     assert changed(before, kept(machine)) == {}
 

@@ -201,6 +201,7 @@ def test_their_scripts_make_user_directories_and_a_range_of_ids(system: Root) ->
     places = ("/var/lib/imager/spool", "/var/lib/skynet", "/var/lib/imager/images")
     said = system.run("stat", "-c", "%A %U:%G", *places).stdout.splitlines()
     assert said == ["drwxr-x--- imager:imager", "drwxr-x--- imager:imager", "drwxr-xr-x imager:imager"]
+    assert system.run("stat", "-c", "%A %U:%G", "/var/log/imager").stdout == "drwxr-x--- root:root\n"
     assert system.run("grep", "-c", "^imager:", "/etc/subuid").stdout == "1\n"
     assert system.run("stat", "-c", "%a %U", "/etc/sudoers.d/imager").stdout == "440 root\n"
 

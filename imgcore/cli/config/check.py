@@ -56,7 +56,7 @@ def _all(extra: Path | None, found: list[Finding]) -> Sequence[Path]:
     files = [*reading.files, *participants]
     for path, variables in skynet.environments(farm.directory(), participants).items():
         named = variables.get("IMAGER_CONFIG", "")
-        if named and not Path(named).exists():
+        if named and configcheck.missing(Path(named)):
             message = f"{path}: IMAGER_CONFIG names {named}, which is not there"
             found.append(Finding(path, message, "make it, or correct the line", serious=True))
             continue

@@ -88,7 +88,7 @@ def surrounded(variables: Mapping[str, str]) -> Iterator[None]:
 
 def _unreadable(path: Path, error: InputError) -> Finding:
     # It may be for the services alone.
-    closed = path.exists() and not os.access(path, os.R_OK)
+    closed = not configcheck.missing(path) and not os.access(path, os.R_OK)
     return Finding(path, error.message, configcheck.AS_SERVICE if closed else error.remedy, serious=not closed)
 
 
@@ -112,7 +112,7 @@ def _secrets(ini: Ini) -> Iterator[Finding]:
         yield ini.finding(": everybody can read it here", remedy, "boss", "amqp_pwd", serious=True)
     if place := options.get("amqp_pwd_file"):
         told = configcheck.exposed(Path(place), stat.S_IRWXO)
-        if told and not Path(place).exists():
+        if told and configcheck.missing(Path(place)):
             # As installed: a machine without a broker needs none.
             told = (told[0], "`img setup broker`, or write the broker's password into it", False)
         if told:

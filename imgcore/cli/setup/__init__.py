@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -98,7 +99,7 @@ def _stop_where_something_is_needed(checks: Sequence[Check], lacking: Sequence[s
 def _directories(settings: Config, *, yes: bool) -> list[Path]:
     """Make the directories that the configuration names and that are not there; those."""
     places = (settings.spool, settings.base_dir, settings.cache, settings.report)
-    missing = [each for each in places if not each.is_dir()]
+    missing = [each for each in places if not os.path.isdir(each)]  # noqa: PTH112 - never raises
     if missing and not yes:
         told = ", ".join(map(str, missing))
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -106,7 +107,9 @@ def _directories(settings: Config, *, yes: bool) -> list[Path]:
         if not click.confirm(f"Make {told}?", default=True, err=True):
             raise click.Abort
     for each in missing:
-        # Records may have passwords, images are for everybody.
-        atomic.make_directory(each, 0o750 if each == settings.spool else 0o755)
+        # Records may have passwords, images are for everybody, whatever the umask.
+        mode = 0o750 if each == settings.spool else 0o755
+        atomic.make_directory(each, mode)
+        each.chmod(mode)
         note(f"made {each}")
     return missing

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from imgcore import atomic
+from imgcore import atomic, inifile
 from imgcore.cli import farm, options
 from imgcore.cli.setup import rights
 from imgcore.cli.setup.rabbitmqctl import Rabbitmqctl
@@ -46,9 +46,7 @@ def _matching(pattern: re.Pattern[str], what: str) -> Callable[[str], str]:
 @click.option(
     "--host",
     type=_matching(_HOST, "a host or HOST:PORT"),
-    default="localhost",
-    show_default=True,
-    help="How the other machines reach this one: HOST or HOST:PORT.",
+    help="How the other machines reach this one: HOST or HOST:PORT  [default: as in skynet.conf, else localhost]",
 )
 @click.option("--vhost", type=_matching(_VHOST, "a name"), default="farm", show_default=True, help="The vhost.")
 @click.option("--user", type=_matching(_NAME, "a name"), default="imager", show_default=True, help="The user.")
@@ -70,7 +68,7 @@ def _matching(pattern: re.Pattern[str], what: str) -> Callable[[str], str]:
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @options.as_json
 def command(
-    host: str,
+    host: str | None,
     vhost: str,
     user: str,
     roles: tuple[str, ...],
@@ -99,6 +97,7 @@ def command(
 
     secret = (password_file or farm.directory() / "password").absolute()
     conf = farm.directory() / "skynet.conf"
+    host = host or _host(conf)
     allowed = rights.of(roles or rights.FARM)
     broker = Rabbitmqctl(node, said, dry=dry_run)
     if secret.exists():
@@ -121,6 +120,12 @@ def command(
     return 0
 
 
+def _host(conf: Path) -> str:
+    """How the broker is called in skynet.conf. Raises InputError."""
+    ini = inifile.read(conf, needed=False, strict=False)
+    return (ini.sections.get("boss", {}).get("amqp_host", "") if ini else "") or "localhost"
+
+
 def _password(path: Path) -> str:
     """The one line of a file that is closed to others. Raises InputError."""
     try:
@@ -141,13 +146,20 @@ def _password(path: Path) -> str:
 def _make(path: Path) -> str:
     """A new password in a new file, for root and the services' group."""
     made = secrets.token_urlsafe(24)
-    atomic.make_directory(path.parent)
+    _make_directory(path.parent)
     atomic.write_new(path, f"{made}\n".encode(), 0o600)
     if os.geteuid() == 0:
         with contextlib.suppress(KeyError):
             os.chown(path, -1, grp.getgrnam(_SERVICE).gr_gid)
             path.chmod(0o640)
     return made
+
+
+def _make_directory(path: Path) -> None:
+    """The directory, if it is not there: whatever the umask, one that the services can enter."""
+    if not path.exists():
+        atomic.make_directory(path)
+        path.chmod(0o755)
 
 
 def _write(conf: Path, boss: Mapping[str, str], said: Callable[[str], None], *, dry: bool) -> None:
@@ -163,8 +175,11 @@ def _write(conf: Path, boss: Mapping[str, str], said: Callable[[str], None], *, 
         return
     said(f"write section [boss] of {conf}")
     if not dry:
-        atomic.make_directory(place.parent)
-        atomic.replace(place, new.encode(), stat.S_IMODE(status.st_mode) if status else 0o644)
+        _make_directory(place.parent)
+        mode = stat.S_IMODE(status.st_mode) if status else 0o644
+        atomic.replace(place, new.encode(), mode)
+        # Whatever the umask: the services read it.
+        place.chmod(mode)
         if status and os.geteuid() == 0:
             os.chown(place, status.st_uid, status.st_gid)
 

@@ -113,7 +113,8 @@ def _repository(asked: Asked) -> str:
 
 def _img(asked: Asked, *arguments: str) -> subprocess.CompletedProcess[str]:
     more = ["--spool", str(asked.config.spool), *(["--config", str(asked.config_file)] if asked.config_file else [])]
-    start = [sys.executable, "-c", "from imgcore.cli import main; main()"]
+    # -P: modules of the directory that somebody stands in are not ours.
+    start = [sys.executable, "-P", "-c", "from imgcore.cli import main; main()"]
     return subprocess.run(
         [*start, *arguments, *more], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=False
     )

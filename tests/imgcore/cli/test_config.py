@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import configparser
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from imgcore import config
 from imgcore.cli.config.show import written
 from SkyNET import configuration
-from tests.support.img import Home
+from tests.support.img import IMG, Home
 
 ROOT = Path(__file__).parents[3]
 SKYNET = """[boss]
@@ -146,6 +147,39 @@ def test_a_directory_that_cannot_be_made_is_an_error_and_one_that_can_be_is_none
         ("error", "imager.conf", 3, f"[imager] cache: {home.path}/file is not a directory"),
         ("warning", "imager.conf", 4, "[imager] ksstore: /gone is not there"),
     ]
+
+
+@pytest.mark.parametrize("command", ["check", "doctor"])
+def test_what_lies_below_a_closed_directory_does_not_end_the_look_at_the_rest(home: Home, command: str) -> None:
+    closed = home.path / "closed"
+    closed.mkdir()
+    path = home.config(
+        f"[imager]\nspool = {closed}/spool\nksstore = {closed}/ks\n[mail]\npassword_file = {closed}/p\n"
+    )
+    broker(home, SKYNET.replace("{password}", f"{closed}/password"))
+    skynet(home, "build_ks.conf", (ROOT / "conf/skynet/build_ks.conf").read_text())
+    skynet(home, "build_ks.env", f"IMAGER_CONFIG={closed}/own.conf\n")
+    # Root without its capabilities is like everybody.
+    ordinary = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--"] if os.geteuid() == 0 else []
+    person = Home(home.path, command=(*ordinary, IMG), SKYNET_CONFIG_DIR=str(home.path.parent / "skynet"))
+    closed.chmod(0)
+    try:
+        if command == "doctor":
+            checks = json.loads(person.img("doctor", "--config", path, "--json").out)
+            assert [each["detail"] for each in checks if each["subject"] == "spool"] == [
+                f"{closed} cannot be written"
+            ]
+        else:
+            told = {(each[0], each[3]) for each in findings(person, "--config", path, code=1)}
+            assert told >= {
+                ("error", f"[imager] spool: {closed}/spool is not there, and {closed} cannot be written"),
+                ("error", f"[imager] ksstore: {closed}/ks cannot be read"),
+                ("warning", f"[mail] password_file: {closed}/p is not for you to read"),
+                ("warning", f"[boss] amqp_pwd_file: {closed}/password is not for you to read"),
+            }
+            assert any(f"{closed}/own.conf" in each[1] for each in told)
+    finally:
+        closed.chmod(0o700)
 
 
 def test_other_people_s_participants_may_have_options_and_sections_of_their_own(home: Home) -> None:

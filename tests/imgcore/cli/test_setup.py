@@ -68,13 +68,13 @@ def test_what_is_needed_and_not_installed_is_named_with_the_command_that_install
 @pytest.mark.real
 def test_the_first_image_of_a_kickstart_is_built_once_and_all_is_told(home: Home, repository: Path) -> None:
     kickstart = home.kickstart(small.kickstart(repository), "first.ks")
-    done = home.img("setup", "--yes", "--ks", kickstart, "--json")
+    done = home.img("setup", "--yes", "--ks", kickstart, "--json", umask=0o077)
     assert done.code == 0, done.err
     told = done.record
+    assert [stat.S_IMODE(Path(each).stat().st_mode) for each in told["made"]] == [0o750, 0o755, 0o755, 0o755]
     assert told["made"] == [str(home.data / each) for each in PLACES]
     assert [line for line in done.err.splitlines() if line.startswith("made ")] == [f"made {e}" for e in told["made"]]
     assert f"building {kickstart} as fs\n" in done.err
-    assert stat.S_IMODE(home.spool.stat().st_mode) & 0o007 == 0
     image = told["image"]
     assert Path(image["image"]).stat().st_size > 0
     assert "install" in Path(image["log"]).read_text()

@@ -204,6 +204,44 @@ def test_bad_input_is_refused_before_anything_is_made(tmp_path: Path, options: t
     assert not (tmp_path / "etc").exists()
 
 
+@pytest.fixture
+def told(tmp_path: Path) -> Home:
+    """Where rabbitmqctl does all that it is told, and no broker is there."""
+    command = tmp_path / "bin/rabbitmqctl"
+    command.parent.mkdir()
+    command.write_text("#!/bin/sh\n")
+    command.chmod(0o755)
+    path = f"{command.parent}:{os.environ['PATH']}"
+    return Home(tmp_path / "home", SKYNET_CONFIG_DIR=str(tmp_path / "etc"), PATH=path)
+
+
+@pytest.mark.parametrize("mode", [None, 0o640, 0o644])
+def test_the_services_can_read_what_is_written_whatever_the_umask(
+    told: Home, tmp_path: Path, mode: int | None
+) -> None:
+    conf = tmp_path / "etc/skynet.conf"
+    if mode is not None:
+        conf.parent.mkdir()
+        conf.touch()
+        conf.chmod(mode)
+    done = told.img("setup", "broker", "--write", umask=0o077)
+    assert done.code == 0, done.err
+    assert stat.S_IMODE(conf.stat().st_mode) == (mode or 0o644)
+    assert stat.S_IMODE(conf.parent.stat().st_mode) == 0o755
+    assert stat.S_IMODE((tmp_path / "etc/password").stat().st_mode) & 0o007 == 0
+
+
+def test_the_host_that_was_written_stays_until_another_is_named(told: Home, tmp_path: Path) -> None:
+    conf = tmp_path / "etc/skynet.conf"
+    hosts = []
+    for options in ((), ("--host", "broker.example.org"), (), ("--host", "other")):
+        done = told.img("setup", "broker", "--write", *options)
+        assert done.code == 0, done.err
+        hosts += re.findall(r"^amqp_host = (.*)$", conf.read_text(), re.MULTILINE)
+    assert hosts == ["localhost", "broker.example.org", "broker.example.org", "other"]
+    assert told.img("setup", "broker").out.splitlines()[1] == "amqp_host = other"
+
+
 @pytest.mark.real
 def test_where_no_broker_runs_it_says_so(tmp_path: Path) -> None:
     home = Home(tmp_path, SKYNET_CONFIG_DIR=str(tmp_path / "etc"), PATH=f"/usr/lib/rabbitmq/bin:{os.environ['PATH']}")

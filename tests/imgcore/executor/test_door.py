@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Proves that the sudo door lets a build through and nothing else: a user attacks it."""
 
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,27 @@ from tests.support.door import Machine
 from tests.support.sandboxes import Said
 
 pytestmark = pytest.mark.real
+
+#: Becomes a command in a user namespace with 65536 ids, as containers are; needs root.
+_CONTAINER = f"""
+import os, sys
+sys.path.insert(0, {str(sandboxes.REPOSITORY)!r})
+from imgcore.executor import identity, kernel
+made, tell = os.pipe()
+mapped, go = os.pipe()
+us = os.getpid()
+if os.fork() == 0:
+    os.read(made, 1)
+    identity.map_process(us, identity.Range(0, 0, 1, 1, 65536, True))
+    os._exit(os.write(go, b"x") - 1)
+kernel.unshare(kernel.NEW_USER)
+os.write(tell, b"x")
+os.read(mapped, 1)
+os.wait()
+os.setresgid(0, 0, 0)
+os.setresuid(0, 0, 0)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +153,51 @@ def test_the_environment_of_the_user_changes_nothing(machine: Machine) -> None:
     assert machine.run(*command).returncode != 0  # -E is not allowed
     assert machine.run("find", "/usr/lib/imager", "-perm", "/022", user=False).stdout == ""
     assert machine.run("find", "/usr/lib/imager", "!", "-user", "root", user=False).stdout == ""
+
+
+def test_in_a_container_whose_root_the_build_would_be_the_door_stays_shut(machine: Machine) -> None:
+    container = [sandboxes.PYTHON, "-I", "-c", _CONTAINER]
+    command = machine.command([*container, DOOR], user=False)
+    said = sandboxes.run(command, machine.place / "cache", "--disk=268435456")
+    assert "no ids to spare" in said.refused
+    assert "2000000000 to 2000065535" in said.refused
+    assert machine.run("test", "-e", f"{machine.place}/cache/0", user=False).returncode == 1
+
+
+def install(machine: Machine, *arguments: str, path: str = "") -> subprocess.CompletedProcess[str]:
+    """What `conf/install-door` says to root."""
+    command = f"{sandboxes.REPOSITORY}/conf/install-door"
+    return machine.run("env", f"PATH={path}/usr/sbin:/usr/bin:/sbin:/bin", command, *arguments, user=False)
+
+
+def written(machine: Machine) -> str:
+    return machine.run("cat", "/etc/sudoers.d/imager", "/etc/imager/sandbox.conf", user=False).stdout
+
+
+def test_a_door_is_not_taken_from_another_user_and_what_an_administrator_wrote_stays(machine: Machine) -> None:
+    ours = (door.USER, f"{machine.place}/cache", f"{machine.place}/repositories")
+    before = written(machine)
+    assert "/imager-sandbox" in before
+    refused = install(machine, "daemon", f"{machine.place}/other")
+    assert (refused.returncode, "sudoers.d/imager says something else already" in refused.stderr) == (2, True)
+    assert written(machine) == before
+    machine.run("sh", "-c", "printf '[limits]\ndisk = 1\n' >>/etc/imager/sandbox.conf", user=False)
+    refused = install(machine, *ours)
+    assert (refused.returncode, "sandbox.conf says something else already" in refused.stderr) == (2, True)
+    assert written(machine) == f"{before}[limits]\ndisk = 1\n"
+    assert install(machine, "--remove").returncode == 0
+    assert written(machine) == ""
+    for _ in range(2):
+        assert install(machine, *ours).returncode == 0
+        assert written(machine) == before
+
+
+def test_the_door_of_a_package_is_left_alone(machine: Machine) -> None:
+    before = written(machine)
+    query = f"{machine.place}/bin/dpkg-query"
+    script = f"mkdir {machine.place}/bin; echo '#!/bin/sh' >{query}; chmod 755 {query}"
+    assert machine.run("sh", "-ec", script, user=False).returncode == 0
+    for arguments in (("--remove",), (door.USER, f"{machine.place}/cache")):
+        refused = install(machine, *arguments, path=f"{machine.place}/bin:")
+        assert (refused.returncode, "package imager-creator's" in refused.stderr) == (2, True)
+    assert written(machine) == before
