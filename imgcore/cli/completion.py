@@ -25,6 +25,37 @@ _SHELLS = ("bash", "fish", "zsh")
 _MOST = 200
 #: Names and tags are those of so many jobs, the newest.
 _LOOKED_AT = 500
+#: As click's own, but bash parts words at `@`, `:` and `=`: they are joined before, and of an answer only what
+#: comes behind the last of these is given back, for that is what bash puts in.
+_BASH = r"""
+%(complete_func)s() {
+    local IFS=$'\n' rest=$COMP_LINE words=() at current=0 word breaks begun="" line
+    for at in "${!COMP_WORDS[@]}"; do
+        word=${COMP_WORDS[at]}
+        if [[ ${#words[@]} -gt 0 && $rest != [[:space:]]* ]]; then
+            words[${#words[@]}-1]+=$word
+        else
+            words+=("$word")
+        fi
+        rest=${rest#"${rest%%%%[![:space:]]*}"}
+        rest=${rest#"$word"}
+        [[ $at -eq $COMP_CWORD ]] && current=$((${#words[@]} - 1))
+    done
+    word=${words[current]}
+    [[ $word == --*=* ]] && word=${word#*=}
+    breaks=${COMP_WORDBREAKS//[^@:=]/}
+    [[ -n $breaks ]] && begun=${word%%"${word##*[$breaks]}"}
+    COMPREPLY=()
+    for line in $(COMP_WORDS="${words[*]}" COMP_CWORD=$current %(complete_var)s=bash_complete "$1"); do
+        case $line in
+            dir,*) compopt -o dirnames ;;
+            file,*) compopt -o default ;;
+            plain,*) line=${line#plain,}; COMPREPLY+=("${line#"$begun"}") ;;
+        esac
+    done
+}
+complete -o nosort -F %(complete_func)s %(prog_name)s
+"""
 
 
 @click.command("completion")
@@ -44,7 +75,8 @@ def command(shell: str) -> None:
     kind = get_completion_class(shell)
     if kind is None:
         raise InputError(f"{shell} is not a shell that completion is made for", f"choose one of {', '.join(_SHELLS)}")
-    click.echo(kind(group, {}, "img", "_IMG_COMPLETE").source())
+    script = kind(group, {}, "img", "_IMG_COMPLETE")
+    click.echo(_BASH % script.source_vars() if shell == "bash" else script.source())
 
 
 def jobs(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import click
 
 from imgcore.amounts import size
-from imgcore.cli import completion, options, showing, table
+from imgcore.cli import completion, options, printing, showing, table
 from imgcore.job import Job
 from imgcore.jobs.choosing import one
 from imgcore.jobs.outcome import delivered
@@ -52,7 +51,7 @@ def command(before: str, after: str, spool: Path | None, config_file: Path | Non
         "files": [_sides(*each) for each in _files(old, new)],
     }
     if json_wanted:
-        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        printing.as_json(told, indent=2)
     else:
         _show(told)
     return 1 if any(told[each] for each in ("asked", "result", "kickstart", "packages", "files")) else 0

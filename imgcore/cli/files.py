@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from imgcore.amounts import size
-from imgcore.cli import options, selecting, table
+from imgcore.cli import options, printing, selecting, table
 from imgcore.jobs.choosing import one
 from imgcore.spool import Spool
 
@@ -33,7 +32,7 @@ def command(given: str, kind: str | None, spool: Path | None, config_file: Path 
         if kind in (None, each["kind"])
     ]
     if json_wanted:
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        printing.as_json(found, indent=2)
     else:
         rows = ([each["kind"], size(each["size"]), each["sha256"], each["path"]] for each in found)
         table.show(("KIND", "SIZE", "SHA-256", "PATH"), rows, {"SIZE"})

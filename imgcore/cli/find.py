@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from imgcore.cli import options, selecting, table
+from imgcore.cli import options, printing, selecting, table
 from imgcore.jobs.searching import PLACES, hits
 from imgcore.spool import Spool
 
@@ -59,7 +58,7 @@ def command(
         any_found = True
         for hit in lines:
             if json_wanted:
-                click.echo(json.dumps(dataclasses.asdict(hit), ensure_ascii=False))
+                printing.as_json(dataclasses.asdict(hit))
             else:
                 at = f"{hit.place}:{hit.line}" if hit.line else hit.place
                 table.echo(table.cell(f"{hit.image_id} {at}: {hit.text}"))

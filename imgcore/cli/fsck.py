@@ -10,7 +10,6 @@ from pathlib import Path
 import click
 
 from imgcore.cli import options
-from imgcore.delivery import discard
 from imgcore.jobs import fsck
 from imgcore.spool import Spool
 
@@ -39,9 +38,6 @@ def command(
     for finding in fsck.check(opened, [config.base_dir], digests=not quick):
         done = ""
         if repair and finding.repairable:
-            if finding.kind == "dead-worker":
-                job = opened.read(finding.image_id)
-                discard(config.base_dir, job.prefix, job.image_id)
             done = fsck.repair(opened, finding)
         left += not done
         told.append({**dataclasses.asdict(finding), "path": str(finding.path), "repaired": done})

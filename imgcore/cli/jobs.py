@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from imgcore.cli import options, selecting, showing, table
+from imgcore.cli import options, printing, selecting, showing, table
 from imgcore.cli.terminal import note
 from imgcore.errors import InputError
 from imgcore.job import Job, to_json
@@ -86,7 +86,7 @@ def command(
     shown = itertools.islice(found, limit) if limit else found
     if json_wanted:
         for job in shown:
-            click.echo(json.dumps(json.loads(to_json(job)), ensure_ascii=False))
+            printing.as_json(json.loads(to_json(job)))
         return
     table.show(_titles(columns), _rows(shown, columns), showing.RIGHT)
     if limit and next(found, None):

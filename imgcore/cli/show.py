@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from imgcore.amounts import duration, size
-from imgcore.cli import options, selecting, showing, table
+from imgcore.cli import options, printing, selecting, showing, table
 from imgcore.job import Event, Job, Status, to_json
 from imgcore.jobs.choosing import one
 from imgcore.jobs.outcome import delivered, took
@@ -34,7 +34,7 @@ def command(given: str, spool: Path | None, config_file: Path | None, json_wante
     job = there.read(one(there, given))
     history = there.history(job.image_id)
     if json_wanted:
-        click.echo(json.dumps({**json.loads(to_json(job)), "history": history}, indent=2, ensure_ascii=False))
+        printing.as_json({**json.loads(to_json(job)), "history": history}, indent=2)
         return
     facts = [(label, value) for label, value in _facts(there, job) if value]
     wide = max(len(label) for label, _ in facts)

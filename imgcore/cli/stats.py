@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import click
 
 from imgcore.amounts import duration, size
-from imgcore.cli import options, selecting, table
+from imgcore.cli import options, printing, selecting, table
 from imgcore.jobs import stats
 from imgcore.jobs.selection import STATES
 from imgcore.spool import Spool
@@ -34,7 +33,7 @@ def command(spool: Path | None, config_file: Path | None, json_wanted: bool, **g
     there = Spool(options.load(config_file, spool=spool).spool, create=False)
     found = stats.of(selecting.selection(given).of(there, selecting.tell_damage))
     if json_wanted:
-        click.echo(json.dumps(_told(found), indent=2, ensure_ascii=False))
+        printing.as_json(_told(found), indent=2)
         return
     counts = [(word, found.states[status]) for word, status in STATES.items() if found.states[status]]
     table.show(("STATE", "JOBS"), counts, {"JOBS"})

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ import click
 
 from imgcore import process
 from imgcore.amounts import duration, size
-from imgcore.cli import options, showing, table
+from imgcore.cli import options, printing, showing, table
 from imgcore.job import FINAL, Job, Status
 from imgcore.jobs.outcome import took
 from imgcore.spool import Spool
@@ -41,7 +40,7 @@ def command(spool: Path | None, config_file: Path | None, json_wanted: bool) -> 
     there = Spool(options.load(config_file, spool=spool).spool, create=False)
     use = _Use()
     if json_wanted:
-        click.echo(json.dumps(_told(there, use), indent=2, ensure_ascii=False))
+        printing.as_json(_told(there, use), indent=2)
         return
     from imgcore.cli.live import live
 

@@ -187,7 +187,7 @@ def _check_artifact(job: Job, artifact: Artifact, digests: bool) -> Iterator[Fin
     try:
         path = names.inside(Path(job.directory), name, "artifacts")
         size = path.stat().st_size if path.is_file() else None
-    except (InputError, OSError):
+    except (InputError, OSError, ValueError):
         path, size = Path(job.directory) / name, None
     about = f"{name} of job {job.image_id}"
     if size is None:
@@ -334,16 +334,32 @@ def _mend_index(spool: Spool, finding: Finding) -> None:
 
 def _remove(spool: Spool, finding: Finding) -> str:
     path = finding.path
+    if path.name == f".{finding.image_id}.partial":
+        return _remove_partial(spool, finding)
     if path.parent == spool.root / "jobs":
         # Somebody put it there, and may want it back.
         return f"{path} is now {aside.move(path, spool.root / 'damaged', finding.sentence)}"
     in_job = path.parent.parent == spool.root / "jobs"
     with spool.making(alone=True), _locked(path.parent) if in_job else contextlib.nullcontext():
-        try:
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
-        except OSError as error:
-            raise atomic.failed(path, error, "removed") from error
+        return _removed(path)
+
+
+def _remove_partial(spool: Spool, finding: Finding) -> str:
+    """Remove what a dead worker was publishing, unless the job was begun again since: then it is the new one's."""
+    with _locked_job(spool, finding.image_id):
+        with contextlib.suppress(InputError):  # the job was removed since
+            job = spool.read(finding.image_id)
+            if job.status is Status.BUILDING and not spool.lost(job):
+                return f"{finding.path} stays: job {job.image_id} is built again"
+        return _removed(finding.path)
+
+
+def _removed(path: Path) -> str:
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise atomic.failed(path, error, "removed") from error
     return f"{path} was removed"

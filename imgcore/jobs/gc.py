@@ -137,14 +137,18 @@ def _ended(job: Job) -> datetime:
 
 
 def _last_good(ended: Iterable[Job]) -> set[str]:
-    """Of each kind the image that was asked for last, and the one that was made last."""
+    """Of each kind the image that was asked for last, and the one that was made last.
+
+    What says where its files are goes before what does not: that was imported, and has no image.
+    """
     asked: dict[_Kind, Job] = {}
     made: dict[_Kind, Job] = {}
     for job in ended:
         if job.status in GOOD:
-            kind = _kind(job)
-            asked.setdefault(kind, job)
-            if kind not in made or _ended(job) > _ended(made[kind]):
+            kind, placed = _kind(job), bool(job.directory)
+            if kind not in asked or placed > bool(asked[kind].directory):
+                asked[kind] = job
+            if kind not in made or (placed, _ended(job)) > (bool(made[kind].directory), _ended(made[kind])):
                 made[kind] = job
     return {job.image_id for each in (asked, made) for job in each.values()}
 
@@ -162,7 +166,7 @@ def _candidate(spool: Spool, job: Job, base_dirs: Sequence[Path]) -> Candidate:
 
 def _elsewhere(job: Job, files: Path | None) -> bool:
     """Whether this machine has files of the job that are not `files`."""
-    return files is None and bool(job.directory) and process.is_here(job.worker) and Path(job.directory).is_dir()
+    return files is None and process.is_here(job.worker) and os.path.isdir(job.directory)  # noqa: PTH112 - never raises
 
 
 def _needed(files: Path | None) -> tuple[Path, ...]:
@@ -189,7 +193,7 @@ def _published(job: Job, base_dirs: Sequence[Path]) -> Path | None:
             found = parent / names.image_id(job.image_id)
             if stat.S_ISDIR(found.lstat().st_mode) and found.samefile(job.directory or "/"):
                 return found
-        except (InputError, OSError):
+        except (InputError, OSError, ValueError):  # ValueError: a path that cannot be
             continue
     return None
 

@@ -8,6 +8,7 @@ left out or said, never an error of the page.
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def path_of(directory: str, name: str) -> Path | None:
 def of(job: Job) -> Manifest | None:
     """The manifest that the job published; None where there is none."""
     path = path_of(job.directory, job.name)
-    return read(path) if path is not None and path.is_file() else None
+    return read(path) if path is not None and os.path.isfile(path) else None  # noqa: PTH113 - never raises
 
 
 def read(path: Path) -> Manifest:

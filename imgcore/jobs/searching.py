@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,11 +33,14 @@ class Hit:
 
 def hits(spool: Spool, job: Job, text: str, places: tuple[str, ...]) -> Iterator[Hit]:
     """The first lines in each place that have the text, in upper or lower case."""
-    sought = text.casefold()
     for place in places:
         found = 0
+        # In the record a quote has a backslash before it.
+        forms = {text.casefold(), json.dumps(text, ensure_ascii=False)[1:-1].casefold() if place == "record" else ""}
         for number, line in _lines(spool, job, place):
-            if sought in line.casefold():
+            folded = line.casefold()
+            sought = next((each for each in forms if each and each in folded), None)
+            if sought is not None:
                 yield Hit(job.image_id, place, number, _around(line, sought))
                 found += 1
                 if found == _MOST_HITS:

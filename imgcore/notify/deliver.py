@@ -31,6 +31,7 @@ _LOOK_SECONDS = 0.5
 _PAUSE_SECONDS = 10.0
 #: How long another process is given to see what has ended.
 _PATIENCE_SECONDS = 60.0
+_NO_CHANNEL = "no such channel any more"
 _LOG_BYTES = 1 << 20
 _LONGEST = 500
 
@@ -92,6 +93,8 @@ class Deliverer:
         if self._faults:
             raise self._faults.pop()
         self._spread()
+        for letter in self._outbox.give_up_all_but({each.name for each in self._channels}, _NO_CHANNEL):
+            self._say(f"{letter.image_id} by {letter.channel}: {_NO_CHANNEL}; given up")
         for channel in self._channels:
             thread = self._threads.get(channel.name)
             if (thread is None or not thread.is_alive()) and self._outbox.due(channel.name):

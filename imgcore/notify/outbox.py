@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,20 @@ class Outbox:
         """Whether anything waits for a channel, due or not."""
         return bool(self._listed(self._waiting / channel))
 
+    def give_up_all_but(self, channels: Collection[str], reason: str) -> list[Letter]:
+        """Give up what waits for any other channel than these; what that was."""
+        given_up = []
+        for path in self._all(self._waiting):
+            if path.parent.name not in channels:
+                try:
+                    letter = read(path)
+                except Unreadable:
+                    self.set_aside(path)
+                    continue
+                self.give_up(path, letter, reason)
+                given_up.append(letter)
+        return given_up
+
     def delivered(self, path: Path) -> None:
         """Forget it."""
         try:
@@ -115,10 +129,19 @@ class Outbox:
         """Have everything tried now that has failed or waits. May run beside who delivers."""
         for path in self._all(self._failed):
             try:
-                self.put(replace(read(path), attempts=0))
+                letter = replace(read(path), attempts=0)
             except Unreadable:
                 continue
-            self.delivered(path)
+            # Moved, not made anew and removed: it may be given up again meanwhile, under the same name.
+            self._write(path, letter)
+            target = self._waiting / letter.channel / letter.name
+            atomic.make_directory(target.parent)
+            try:
+                path.rename(target)
+            except FileNotFoundError:
+                continue  # somebody else did it
+            except OSError as error:
+                raise atomic.failed(target, error) from error
         for path in self._all(self._waiting):
             with contextlib.suppress(FileNotFoundError):
                 os.utime(path)

@@ -7,6 +7,7 @@ Both sides are masked before they are compared, so a difference shows no secret.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,10 @@ __all__ = [
 ]  # fmt: skip
 
 SHOWN = 400
+#: So many lines from the first that differs are compared one by one.
+_COMPARED = 2000
+_CONTEXT = 2
+_LINE_NUMBER = re.compile(r"(?<=[-+])\d+")
 _ASKED = (
     ("Tool", "tool"), ("Executor", "executor"), ("Packages added", "packages"), ("Groups added", "groups"),
     ("Extra repositories", "extra_repos"), ("Options", "extra_opts"),
@@ -89,7 +94,7 @@ def between(before: Job, after: Job, kickstarts: Sequence[kickstart.Kickstart | 
     old, new = (manifest.of(each) for each in (before, after))
     return Changes(
         asked=tuple(requests(before, after)),
-        kickstart=lines(*kickstarts) if all(kickstarts) else (),
+        kickstart=lines(*kickstarts),
         packages=packages(old, new) if old and new and old.whole and new.whole else None,
     )
 
@@ -112,18 +117,43 @@ def hide(key: str, value: str) -> str:
 
 
 def lines(before: kickstart.Kickstart | None, after: kickstart.Kickstart | None) -> tuple[DiffLine, ...]:
-    """The unified difference of two kickstarts, its first lines."""
-    old, new = ([_masked(each.text) for each in (side.lines if side else ())] for side in (before, after))
-    if old == new:
-        return ()
-    found: list[DiffLine] = []
-    for text in list(difflib.unified_diff(old, new, lineterm="", n=2))[2:]:
-        if len(found) == SHOWN:
-            found.append(DiffLine("hunk", "… and more"))
-            break
-        kind = {"+": "add", "-": "del", "@": "hunk"}.get(text[:1], "")
-        found.append(DiffLine(kind, text))
+    """The unified difference of two kickstarts, its first lines; what cannot be compared is said as a difference."""
+    if before is None or after is None:
+        which = "both" if before is after else "the first" if before is None else "the second"
+        return (DiffLine("hunk", f"… not compared: the kickstart of {which} is gone"),)
+    found = list(_differing(before.raw, after.raw))
+    if len(found) > SHOWN:
+        found[SHOWN:] = [DiffLine("hunk", "… and more")]
+    if before.cut or after.cut:
+        found.append(DiffLine("hunk", f"… not compared: what is behind {kickstart.LARGEST >> 20} MiB"))
     return tuple(found)
+
+
+def _differing(before: Sequence[str], after: Sequence[str]) -> Iterator[DiffLine]:
+    if before == after:
+        return
+    old, new = ([_masked(kickstart.mask(each)) for each in side] for side in (before, after))
+    if old == new:
+        return
+    # Without what is the same at both ends, however long that is.
+    shorter = min(len(old), len(new))
+    first = next((at for at in range(shorter) if old[at] != new[at]), shorter)
+    same = next((at for at in range(shorter - first) if old[-1 - at] != new[-1 - at]), shorter - first)
+    start, kept = max(0, first - _CONTEXT), max(0, same - _CONTEXT)
+    old, new = (side[start : len(side) - kept] for side in (old, new))
+    compared = difflib.unified_diff(old[:_COMPARED], new[:_COMPARED], lineterm="", n=_CONTEXT)
+    for text in list(compared)[2:]:
+        kind = {"+": "add", "-": "del", "@": "hunk"}.get(text[:1], "")
+        if kind == "hunk":
+            text = _LINE_NUMBER.sub(lambda number: str(int(number[0]) + start), text)
+        yield DiffLine(kind, _cut(text))
+    if max(len(old), len(new)) > _COMPARED:
+        yield DiffLine("hunk", "… and more")
+
+
+def _cut(text: str) -> str:
+    widest = kickstart.WIDEST
+    return text if len(text) <= widest else f"{text[:widest]}… ({len(text) - 1:,} characters)"
 
 
 def packages(before: manifest.Manifest, after: manifest.Manifest) -> tuple[PackageChange, ...]:

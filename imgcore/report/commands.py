@@ -16,6 +16,9 @@ from imgcore.spool import Spool
 
 __all__ = ["between", "of"]
 
+#: Seconds, 30 years: a record may have any number.
+_LONGEST = 1e9
+
 
 def of(spool: Spool, job: Job, before: Row | None) -> Iterator[Step]:
     """The commands for a job whose last good image before it is `before`."""
@@ -27,7 +30,7 @@ def of(spool: Spool, job: Job, before: Row | None) -> Iterator[Step]:
         yield _step("Change its kickstart, and try again, by a worker", "retry", "--edit", job.image_id)
     # Where the limit was the worker's own, it is what the job took.
     if job.error_cause == "time-out" and (limit := job.timeout or took(job)):
-        more = f"--timeout={math.ceil(2 * limit)}s"
+        more = _timeout(2 * limit)
         yield _step("Try it again with twice the time, by a worker", "retry", more, job.image_id)
     if job.status in FINAL and before:
         yield _step("Compare it with the last good one", "diff", before.image_id, job.image_id)
@@ -72,5 +75,9 @@ def _build(spool: Spool, job: Job) -> list[str]:
     ):
         words += [f"{option}={value}" for value in values]
     if job.timeout:
-        words.append(f"--timeout={job.timeout:g}s")
+        words.append(_timeout(job.timeout))
     return words
+
+
+def _timeout(seconds: float) -> str:
+    return f"--timeout={math.ceil(min(seconds, _LONGEST))}s"

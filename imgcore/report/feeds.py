@@ -120,7 +120,8 @@ def metrics(index: Index, names: Mapping[str, Group]) -> bytes:
 
     def metric(name: str, meaning: str, values: Sequence[tuple[str, float]]) -> None:
         lines.extend([f"# HELP imager_{name} {meaning}", f"# TYPE imager_{name} gauge"])
-        lines.extend(f"imager_{name}{labels} {value:.15g}" for labels, value in values)
+        # Two names that look the same are one series; it may be there once only.
+        lines.extend(f"imager_{name}{labels} {value:.15g}" for labels, value in dict(values).items())
 
     metric("jobs", "Jobs in each state.", [(_label(state=each.state.slug), each.number) for each in index.counts])
     metric("queue_depth", "Jobs that wait.", [("", len(index.queued))])

@@ -25,13 +25,16 @@ _LOCK = ".imager-report.lock"
 _STRAY = re.compile(r"^\..*\.[0-9a-f]{8}\.new$")
 #: What is removed when it is no longer wanted; the style sheet and the script stay.
 _REMOVED = {".html", ".json", ".svg"}
+_SILENT = {".css", ".js"}
 
 
 class Files:
     """What is written below `target`, and how many pages were written, kept as they were and removed."""
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path, *, known: bool = False) -> None:
         self.target = target
+        #: There is an index of ours already.
+        self.known = known
         self.written = 0
         self.kept = 0
         self.removed = 0
@@ -41,14 +44,20 @@ class Files:
         self.kept += 1
 
     def put(self, path: Path, content: bytes, *, page: bool = True) -> None:
-        """Have `path` hold `content`; it is replaced only where it differs. Raises OSError."""
+        """Have `path` hold `content`; it is replaced only where it differs.
+
+        Raises OSError, and InputError where a file is there that is not ours.
+        """
         try:
-            same = path.read_bytes() == content
+            found = path.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
-            same = False
-        if same:
+            found = None
+        if found == content:
             self.kept += page
             return
+        # The style sheet and the script of the first release do not say whose they are; its first page does.
+        if found is not None and not _says_ours(found) and not (self.known and path.suffix in _SILENT):
+            raise _not_ours(path)
         _directory(path.parent)
         fresh = path.with_name(f".{secrets.token_hex(4)}.{secrets.token_hex(4)}.new")
         try:
@@ -101,7 +110,7 @@ class Files:
 def opened(target: Path) -> Iterator[Files]:
     """The files below `target`, for this writer alone.
 
-    Raises InputError where it holds somebody else's index, SpoolError where it cannot be written.
+    Raises InputError where it holds somebody else's files in the way, SpoolError where it cannot be written.
     """
     with _guarded(target):
         target.mkdir(parents=True, exist_ok=True)
@@ -109,11 +118,10 @@ def opened(target: Path) -> Iterator[Files]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             first = target / "index.html"
-            if first.exists() and not ours(first):
-                raise InputError(
-                    f"{first} is not a page of Imager's", "name a directory that is empty or holds an earlier report"
-                )
-            yield Files(target)
+            known = first.exists()
+            if known and not ours(first):
+                raise _not_ours(first)
+            yield Files(target, known=known)
         finally:
             os.close(descriptor)
 
@@ -157,7 +165,18 @@ def ours(path: Path) -> bool:
             head = file.read(400)
     except OSError:
         return False
+    return _says_ours(head)
+
+
+def _says_ours(content: bytes) -> bool:
+    head = content[:400]
     return _OURS.search(head) is not None or not head.strip(b"\0")
+
+
+def _not_ours(path: Path) -> InputError:
+    return InputError(
+        f"{path} is not a page of Imager's", "name a directory that is empty or holds an earlier report"
+    )
 
 
 def _entries(directory: Path) -> Iterator[os.DirEntry[str]]:

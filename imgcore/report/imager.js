@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+// generator: Imager
 // What the pages can do beyond being read: filter and sort their tables of jobs, follow running work.
 // They are whole without it. No text becomes markup here, and no request leaves the site.
 "use strict";

@@ -6,6 +6,7 @@ The job's own text goes through unchanged; the engine makes it visible and escap
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -304,7 +305,8 @@ def _log_link(job: Job, path: Path) -> str:
     if job.logfile_url:
         return text.link(job.logfile_url)
     # Nothing is published while a job runs; a page on a web server cannot reach the file beside the record.
-    return "" if job.files_url.startswith(("http:", "https:")) or not path.exists() else path.as_uri()
+    served = job.files_url.startswith(("http:", "https:"))
+    return "" if served or not os.path.exists(path) else path.as_uri()  # noqa: PTH110 - never raises
 
 
 def _blamed(error: str) -> int:

@@ -8,19 +8,21 @@ proxy and other passwords in options (credentials in URLs are masked wherever th
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from imgcore.report.text import MASK
 from imgcore.spool import Spool
 
-__all__ = ["KickstartLine", "Kickstart", "listing", "read", "requested"]
+__all__ = ["KickstartLine", "Kickstart", "listing", "mask", "read", "requested"]
 
 LARGEST = 4 * 2**20
 SHOWN = 2000
 WIDEST = 1000
 _OPTION = re.compile(
-    r"(--(?:[\w-]*passw(?:or)?d|[\w-]*passphrase|[\w-]*secret)(?:=|\s+))(\"[^\"]*\"|'[^']*'|\S+)", re.IGNORECASE
+    # From where a word begins, once: a line of megabytes costs no more than its length.
+    r"(?<![\w-])((?=[\w-]*?--)[\w-]*(?:passw(?:or)?d|passphrase|secret)(?:=|\s+))(\"[^\"]*\"|'[^']*'|\S+)",
+    re.IGNORECASE,
 )
 _ROOTPW = re.compile(r"^(\s*rootpw\b)(.*)$", re.IGNORECASE)
 _FLAG = re.compile(r"--[\w-]+$")
@@ -44,6 +46,10 @@ class Kickstart:
     lines: tuple[KickstartLine, ...]
     total: int
     masked: bool
+    #: Its lines as they are, secrets too: for comparing only.
+    raw: tuple[str, ...] = field(default=(), repr=False)
+    #: It is larger than what is read of it.
+    cut: bool = False
 
     @property
     def excerpt(self) -> tuple[KickstartLine, ...]:
@@ -63,25 +69,25 @@ def read(path: Path, blamed: int = 0) -> Kickstart | None:
         if not path.is_file():
             return None
         with path.open("rb") as file:
-            return listing(file.read(LARGEST), blamed)
+            return listing(file.read(LARGEST + 1), blamed)
     except (OSError, ValueError):
         return None
 
 
 def listing(content: bytes, blamed: int = 0) -> Kickstart:
     """The first lines of the kickstart; `blamed` is the number of the one that a failure names."""
-    raw = content.decode("utf-8", "backslashreplace").replace("\r\n", "\n").split("\n")
+    raw = content[:LARGEST].decode("utf-8", "backslashreplace").replace("\r\n", "\n").split("\n")
     if raw and not raw[-1]:
         raw.pop()
     lines = []
     masked = False
     for number, text in enumerate(raw[:SHOWN], 1):
-        shown = _mask(text[:WIDEST])
+        shown = mask(text[:WIDEST])
         masked |= shown != text[:WIDEST]
         if len(text) > WIDEST:
             shown += f"… ({len(text):,} characters)"
         lines.append(KickstartLine(number, shown, _kind(text), number == blamed))
-    return Kickstart(tuple(lines), len(raw), masked)
+    return Kickstart(tuple(lines), len(raw), masked, tuple(raw), len(content) > LARGEST)
 
 
 def _kind(text: str) -> str:
@@ -93,7 +99,8 @@ def _kind(text: str) -> str:
     return "section" if start.startswith("%") else ""
 
 
-def _mask(text: str) -> str:
+def mask(text: str) -> str:
+    """A line with its passwords masked."""
     match = _ROOTPW.match(text)
     if match is not None:
         words = [word if _FLAG.match(word) else MASK for word in match[2].split()]

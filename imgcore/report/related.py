@@ -28,7 +28,7 @@ class Related:
     @property
     def digest(self) -> str:
         """Changes with anything of it that a page shows."""
-        told = [*((each.image_id, each.state.slug, each.attempt) for each in self.attempts)]
+        told = [*((each.image_id, each.state.slug, each.attempt, each.order[0]) for each in self.attempts)]
         return repr((told, self.before and self.before.image_id))
 
 
@@ -57,6 +57,9 @@ def of(ledger: Ledger, row: Row) -> Related:
 def concerned(ledger: Ledger, row: Row) -> Iterator[str]:
     """The jobs whose pages show something of `row`, which has just come, changed or gone."""
     yield from _linked(ledger, row)
+    # Its pages are where the other's JSON is.
+    if row.image_id.endswith(".json") and row.image_id.removesuffix(".json") in ledger.rows:
+        yield row.image_id.removesuffix(".json")
     if row.state == DAMAGED or row.name not in ledger.names:
         return
     if row.state.slug in GOOD:

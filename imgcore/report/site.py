@@ -197,7 +197,12 @@ class _Pass:
         except SpoolError as error:
             reason = error.reason if isinstance(error, DamagedRecord) else error.message
             return damaged_row(image_id, reason, href=page_name(image_id))
-        return row(job, self._now, orphaned=self._spool.lost(job))
+        try:
+            return row(job, self._now, orphaned=self._spool.lost(job))
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            # What nobody thought of, in one record, must not stop the pages of all others.
+            reason = f"its line cannot be made: {type(error).__name__}: {error}"
+            return damaged_row(image_id, reason, href=page_name(image_id))
 
     # ---- pages
 
@@ -223,6 +228,10 @@ class _Pass:
     def _made_from(self, slot: int, shown: Row, found: Related) -> str:
         rows = self._ledger.rows
         stamps = [render.code_fingerprint(), rows.read(slot).hex(), found.digest]
+        stamps.append(str(f"{shown.image_id}.json" in rows))
+        # The log that is shown where there is none beside the record.
+        log = manifest.path_of(shown.directory, shown.name)
+        stamps.append(files.stamp(log and log.with_name(f"{shown.name}.log")))
         for each in (shown, found.before):
             if each is not None:
                 listed = manifest.path_of(each.directory, each.name)
@@ -234,6 +243,7 @@ class _Pass:
 
     def _make_job(self, shown: Row, found: Related, path: Path, made_from: str) -> None:
         running = not made_from
+        told = b""
         try:
             job = self._spool.read(shown.image_id)
         except InputError:
@@ -241,12 +251,23 @@ class _Pass:
         except SpoolError:
             page = jobview.damaged_page(self._spool, shown.image_id, shown.error)
         else:
-            page = jobview.page(self._spool, job, self._now, found)
-            if f"{shown.image_id}.json" not in self._ledger.rows:
-                self._out.put(path.parent.with_name(f"{shown.image_id}.json"), feeds.job_json(job), page=False)
+            try:
+                page, told = jobview.page(self._spool, job, self._now, found), feeds.job_json(job)
+            except Exception as error:
+                # As with its line: it stops no other's.
+                reason = f"its page cannot be made: {type(error).__name__}: {error}"
+                page = jobview.damaged_page(self._spool, shown.image_id, reason)
+        beside = None if f"{shown.image_id}.json" in self._ledger.rows else Path(f"{path.parent}.json")
+        if beside and told:
+            if beside.is_dir():
+                # The page of a job that has gone, whose id was this one's and `.json`.
+                self._out.remove_job(beside)
+            self._out.put(beside, told, page=False)
         self._log_parts(page, path.parent)
         values = {"page": page, "spool": self._spool.root}
         self._refreshing("job.html.j2", path, running, values, root="../../", fingerprint=made_from)
+        if beside and not told:
+            self._out.remove(beside)
 
     def _log_parts(self, page: jobview.JobPage, directory: Path) -> None:
         """Pages of the log; of one that grows, those that have grown."""

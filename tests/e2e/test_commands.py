@@ -20,9 +20,11 @@ import jsonschema
 import pytest
 
 from imgcore.job import schema
+from imgcore.spool import Spool
 from tests.support import html, small
-from tests.support.img import Home, at_once, contents
+from tests.support.img import IMG, Home, at_once, contents
 from tests.support.machine import nothing_left
+from tests.support.records import add
 
 pytestmark = pytest.mark.real
 
@@ -90,6 +92,36 @@ def test_completion_is_a_script_of_its_shell_and_knows_commands_and_options(home
     words = {"COMP_WORDS": "img ", "COMP_CWORD": "1", "_IMG_COMPLETE": "bash_complete"}
     assert home.img(environment=words).out.split() == [f"plain,{each}" for each in COMMANDS]
     assert home.img("completion", "csh").code == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "words", "answers"),
+    [
+        ("img log de", ["img", "log", "de"], ["device-1"]),
+        ("img log device@", ["img", "log", "device", "@"], ["latest", "good", "failed"]),
+        ("img log device@la", ["img", "log", "device", "@", "la"], ["latest"]),
+        ("img jobs --tag fair:20", ["img", "jobs", "--tag", "fair", ":", "20"], ["2026", "2027"]),
+        ("img jobs --tag=fair:20", ["img", "jobs", "--tag", "=", "fair", ":", "20"], ["2026", "2027"]),
+        ("img jobs --tag=fa", ["img", "jobs", "--tag", "=", "fa"], ["fair:2026", "fair:2027"]),
+        ("img  show  --pl", ["img", "show", "--pl"], []),
+        ("img show --js", ["img", "show", "--js"], ["--json"]),
+    ],
+)
+def test_bash_completes_words_that_it_parts(home: Home, line: str, words: list[str], answers: list[str]) -> None:
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("there is no bash")
+    add(Spool(home.spool), "device-1", name="device", tags=("fair:2026", "fair:2027"))
+    script = f"""{home.img("completion", "bash").out}
+COMP_WORDBREAKS=$' \\t\\n"\\'@><=;|&(:'; COMP_LINE=$1; COMP_POINT=${{#1}}; shift
+COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+_img_completion {IMG}
+printf '%s\n' "${{COMPREPLY[@]}}"
+"""
+    done = subprocess.run(
+        [bash, "-c", script, "bash", line, *words], env=home.environment(), capture_output=True, text=True, check=True
+    )
+    assert (done.stdout.split(), done.stderr) == (answers, "")
 
 
 def test_the_manual_has_a_page_for_each_command_that_roff_understands(home: Home) -> None:

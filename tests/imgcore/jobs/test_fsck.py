@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from imgcore.cli.fsck import command
 from imgcore.errors import InputError
 from imgcore.job import Status
 from imgcore.jobs import fsck, gc
@@ -405,3 +406,31 @@ def test_what_another_machine_builds_or_has_built_is_not_looked_for_here(spool: 
     with spool.edit("built") as edit:
         edit.move(Status.DONE, artifacts=[artifact], directory="/srv/requests/built")
     assert list(fsck.check(spool)) == []
+
+
+def test_what_a_build_publishes_that_was_begun_again_meanwhile_stays(
+    spool: Spool, base: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    partial = base / "requests/.tiny-1.partial"
+    partial.mkdir(parents=True)
+    dead_worker(spool, base)
+    found = fsck.check(spool, [base])
+    assert sorted(each.kind for each in found) == ["dead-worker", "stray-file"]
+    assert spool.recover("tiny-1", requeue=True)
+    monkeypatch.setattr(fsck, "check", lambda *given, **more: found)
+    arguments = ["--repair", f"--spool={spool.root}", f"--outdir={base}"]
+    with spool.start("tiny-1") as claim:
+        assert command.main(arguments, standalone_mode=False) == 0
+        assert partial.is_dir()
+        assert f"{partial} stays: job tiny-1 is built again" in capsys.readouterr().out
+        claim.finish(Status.ERROR)
+    assert command.main(arguments, standalone_mode=False) == 0
+    assert not partial.exists()
+
+
+@pytest.mark.parametrize("directory", ["/no\0where", f"/{'n' * 300}"])
+def test_an_artifact_at_a_place_that_cannot_be_is_missing(spool: Spool, base: Path, directory: str) -> None:
+    add_done(spool, base)
+    with spool.edit("tiny-1") as edit:
+        edit.update(directory=directory)
+    assert [each.kind for each in fsck.check(spool, [base])] == ["missing-artifact"]

@@ -54,6 +54,17 @@ def test_the_last_good_image_of_each_kind_stays_whatever_came_after_it(spool: Sp
     assert planned(spool, tmp_path, ALL) == ["a-1", "a-3"]
 
 
+def test_a_job_that_was_imported_does_not_stand_for_the_image_of_one_that_has_it(
+    spool: Spool, tmp_path: Path
+) -> None:
+    ended(spool, tmp_path, "a-1", days=9)
+    ended(spool, tmp_path, "a-2", days=5)
+    later = timestamp(datetime.now(UTC) - timedelta(days=1))
+    add(spool, "a-3", requested_at=later)
+    spool.start("a-3").finish(Status.DONE, directory="", finished_at=later, started_at=later)
+    assert planned(spool, tmp_path, ALL) == ["a-1", "a-3"]
+
+
 def test_what_waits_runs_is_pinned_or_may_be_asked_for_again_stays(spool: Spool, tmp_path: Path) -> None:
     for number, fields in enumerate(({"pinned": True}, {"request_step": "a!b!c"}, {"step": "a!b!d"}, {})):
         ended(spool, tmp_path, f"a-{number}", days=0.5, **fields)
@@ -129,6 +140,18 @@ def test_files_are_only_removed_where_they_are_the_jobs_own(spool: Spool, tmp_pa
     assert keep.is_dir()
     assert (outside / "moved/tiny.raw").is_file()
     assert all((outside / image_id).is_dir() for image_id, _ in hostile)
+
+
+@pytest.mark.parametrize("directory", ["/no\0where", f"/{'n' * 300}"])
+def test_a_job_whose_files_are_where_none_can_be_goes_alone(spool: Spool, tmp_path: Path, directory: str) -> None:
+    files = ended(spool, tmp_path, "a-1")
+    ended(spool, tmp_path, "a-2", days=1)
+    with spool.edit("a-1") as edit:
+        edit.update(directory=directory)
+    (only,) = gc.plan(spool, ALL, [tmp_path])
+    assert (only.job.image_id, only.files, only.spared) == ("a-1", None, "")
+    assert gc.remove(spool, only, [tmp_path])
+    assert files.exists()
 
 
 def test_a_file_with_another_name_too_frees_nothing(spool: Spool, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def test_it_is_the_one_beside_the_record_or_else_the_published_one(spool: Spool,
     assert logfile.path_of(spool, job) == spool.log("tiny-1")
 
 
-@pytest.mark.parametrize("directory", ["relative", "", "/no\0where", "/nowhere"])
+@pytest.mark.parametrize("directory", ["relative", "", "/no\0where", "/nowhere", f"/{'n' * 300}"])
 def test_a_place_that_cannot_be_is_none(spool: Spool, directory: str) -> None:
     job = add(spool, directory=directory, logfile_url="http://x/tiny.log")
     assert logfile.path_of(spool, job) == spool.log("tiny-1")

@@ -8,6 +8,7 @@ import pytest
 
 from imgcore.jobs import manifest
 from imgcore.jobs.manifest import Manifest, Package
+from tests.support.records import a_job
 
 
 def test_packages_are_sorted_by_name_with_their_version_as_rpm_writes_it(tmp_path: Path) -> None:
@@ -45,3 +46,7 @@ def test_a_manifest_without_end_is_not_read(tmp_path: Path) -> None:
 def test_a_record_that_names_no_place_has_no_manifest(directory: str, name: str) -> None:
     assert manifest.path_of(directory, name) is None
     assert manifest.path_of("/srv/x", "d") == Path("/srv/x/d.manifest.json")
+
+
+def test_a_place_that_cannot_be_has_no_manifest() -> None:
+    assert manifest.of(a_job(directory=f"/{'n' * 300}")) is None

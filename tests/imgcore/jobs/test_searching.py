@@ -38,3 +38,12 @@ def test_what_is_not_there_has_nothing(spool: Spool) -> None:
     job = add(spool, directory="/nowhere")
     (spool.directory("tiny-1") / "kickstart.ks").unlink()
     assert list(hits(spool, job, "lang", PLACES)) == []
+
+
+def test_a_text_with_quotes_is_found_as_it_is_told(spool: Spool) -> None:
+    job = add(spool, error='cannot open "x.rpm": é')
+    for text in ('open "X.rpm"', 'open \\"x.rpm', '"error": "cannot', "é"):
+        assert [each.place for each in hits(spool, job, text, ("record", "log"))] == ["record"]
+    spool.log("tiny-1").write_text('t0 no "y.rpm"\n')
+    assert [each.line for each in hits(spool, job, '"y.rpm"', ("log",))] == [1]
+    assert list(hits(spool, job, '\\"y.rpm', ("log",))) == []

@@ -278,3 +278,11 @@ def test_who_listens_no_more_is_an_error_of_the_whole(spool: Spool) -> None:
     with pytest.raises(BrokenPipeError):
         Deliverer(spool, [Told()], gone).run(0)
     assert box(spool).waiting() == []
+
+
+def test_what_waits_for_a_channel_that_is_not_configured_any_more_fails_with_that_reason(spool: Spool) -> None:
+    ended.begin(spool.root)
+    box(spool).put(Letter("tiny-1", 3, "webhook-old", "", {}))
+    assert run(spool, Told()) == ["tiny-1 by webhook-old: no such channel any more; given up"]
+    ((_, letter),) = box(spool).failed()
+    assert letter and letter.reason == "no such channel any more"

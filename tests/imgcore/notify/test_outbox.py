@@ -89,3 +89,32 @@ def test_a_name_fits_into_a_directory_whoever_is_told(tmp_path: Path) -> None:
     letter = Letter("i" * 150, 10**9, "webhook-" + "w" * 100, "../" + "ä" * 1000 + "\udc80\n", {})
     Outbox(tmp_path).put(letter)
     assert read(Outbox(tmp_path).due(letter.channel)[0]) == letter
+
+
+def test_what_is_given_up_again_while_it_is_to_be_tried_again_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = Outbox(tmp_path)
+    box.put(LETTER)
+    box.give_up(box.due("mail")[0], LETTER, "no such user")
+    real, seen = Outbox._write, []
+
+    def it_is_given_up_as_soon_as_it_waits(self: Outbox, path: Path, letter: Letter) -> None:
+        real(self, path, letter)
+        if not seen and (due := box.due("mail")):
+            seen.append(due)
+            box.give_up(due[0], LETTER, "still no such user")
+
+    monkeypatch.setattr(Outbox, "_write", it_is_given_up_as_soon_as_it_waits)
+    box.try_again()
+    assert len(box.waiting()) + len(box.failed()) == 1
+
+
+def test_what_waits_for_a_channel_that_there_is_not_any_more_is_given_up(tmp_path: Path) -> None:
+    box = Outbox(tmp_path)
+    box.put(LETTER)
+    box.put(Letter("tiny-1", 3, "hook", "", {}))
+    (tmp_path / "waiting/mail/strange").write_text("{")
+    assert box.give_up_all_but({"hook"}, "it is gone") == [LETTER]
+    assert [each.channel for each in box.waiting()] == ["hook"]
+    assert {letter and letter.reason for _, letter in box.failed()} == {"it is gone", None}

@@ -135,3 +135,10 @@ def test_the_build_here_of_a_good_job_alone_has_its_time_stamps(tmp_path: Path) 
     for image_id, begins in (("tv-1", "SOURCE_DATE_EPOCH=1763978400 img build "), ("tv-2", "img build ")):
         found = [each.text for each in parse(tmp_path / "site/jobs" / image_id / "index.html").all("bdi")]
         assert [each[: len(begins)] for each in found if " --name " in each] == [begins]
+
+
+def test_a_time_limit_without_end_is_bounded(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    jobs.failed(spool, "tv-1", [], error="too long", cause="time-out", remedy="raise it", timeout=1e308)
+    write(spool, tmp_path / "site", now=jobs.NOW)
+    assert (tmp_path / "site/jobs/tv-1/index.html").read_text().count("--timeout=1000000000s") == 2

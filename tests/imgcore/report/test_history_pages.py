@@ -208,3 +208,32 @@ def test_packages_are_compared_by_name_and_architecture() -> None:
     assert [(each.name, each.kind) for each in changes.packages(old, new)] == [
         ("b.i686", "changed"), ("gone.noarch", "removed"), ("new.noarch", "added"),
     ]  # fmt: skip
+
+
+def test_kickstarts_that_differ_far_behind_differ_there() -> None:
+    long = [b"# line %d" % number for number in range(1, 5001)]
+    one, other = (kickstart.listing(b"\n".join([*long[:4400], new, *long[4400:]])) for new in (b"old", b"new"))
+    assert [each.text for each in changes.lines(one, other)] == [
+        "@@ -4399,5 +4399,5 @@", " # line 4399", " # line 4400", "-old", "+new", " # line 4401", " # line 4402",
+    ]  # fmt: skip
+    wide = [kickstart.listing(b"echo " + b"a" * 3000 + end) for end in (b"b", b"c")]
+    assert [(each.kind, each.text[-20:]) for each in changes.lines(*wide)] == [
+        ("hunk", "@@ -1 +1 @@"), ("del", "… (3,006 characters)"), ("add", "… (3,006 characters)"),
+    ]  # fmt: skip
+    more = kickstart.listing(b"\n".join([b"first", *long]))
+    assert [each.text for each in changes.lines(kickstart.listing(b"\n".join(long)), more)] == [
+        "@@ -1,2 +1,3 @@", "+first", " # line 1", " # line 2",
+    ]  # fmt: skip
+    others = kickstart.listing(b"\n".join(b"other %d" % number for number in range(3000)))
+    assert changes.lines(more, others)[-1] == changes.DiffLine("hunk", "… and more")
+
+
+def test_a_kickstart_that_is_gone_or_too_large_to_be_compared_is_a_difference(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one = kickstart.listing(b"part /\n")
+    for sides, which in (((None, one), "the first"), ((one, None), "the second"), ((None, None), "both")):
+        assert [each.text for each in changes.lines(*sides)] == [f"… not compared: the kickstart of {which} is gone"]
+    monkeypatch.setattr(kickstart, "LARGEST", 1 << 20)
+    large = kickstart.listing(b"#" * ((1 << 20) + 1))
+    assert [each.text for each in changes.lines(large, large)] == ["… not compared: what is behind 1 MiB"]

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -21,6 +22,7 @@ from imgcore.report import render, site, write
 from imgcore.spool import Spool
 from tests.support import report_spool as jobs
 from tests.support.html import Page, broken_links, parse
+from tests.support.records import damage
 
 
 @pytest.fixture
@@ -162,6 +164,40 @@ def test_what_is_not_ours_is_neither_replaced_nor_removed(spool: Spool, tmp_path
     write(spool, target, now=jobs.NOW)
     assert [path.read_text() for path in mine] == ["<p>mine"] * 4
     assert (elsewhere / "index.html").exists()
+
+
+def test_a_file_of_somebody_else_where_one_of_ours_belongs_is_refused_and_stays(spool: Spool, tmp_path: Path) -> None:
+    write(spool, tmp_path / "whole", now=jobs.NOW)
+    names = [name for name in content(tmp_path / "whole") if not name.startswith(".")]
+    assert {"imager.css", "imager.js", "job.schema.json", "feed.atom", "metrics.prom", "badges/d-1.svg"} <= {*names}
+    names.remove("index.html")
+    for number, name in enumerate([*names, "index.html"]):
+        path = tmp_path / f"www-{number}" / name
+        path.parent.mkdir(parents=True)
+        path.write_text("mine")
+        with pytest.raises(InputError, match=f"{name} is not a page of Imager's"):
+            write(spool, tmp_path / f"www-{number}", now=jobs.NOW)
+        assert path.read_text() == "mine"
+        # What was begun is no hindrance once it is out of the way.
+        path.unlink()
+        write(spool, tmp_path / f"www-{number}", now=jobs.NOW)
+    # Of another version, whose first write was interrupted.
+    (tmp_path / "whole/index.html").unlink()
+    for name in names:
+        with (tmp_path / "whole" / name).open("a") as file:
+            file.write("\n")
+    write(spool, tmp_path / "whole", now=jobs.NOW)
+
+
+def test_a_site_of_the_first_release_whose_style_sheet_does_not_say_whose_it_is_is_brought_up(
+    spool: Spool, tmp_path: Path
+) -> None:
+    write(spool, tmp_path / "site", now=jobs.NOW)
+    before = content(tmp_path / "site")
+    for name in ("imager.css", "imager.js"):
+        (tmp_path / "site" / name).write_text("/* old */")
+    write(spool, tmp_path / "site", now=jobs.NOW)
+    assert content(tmp_path / "site") == before
 
 
 def test_somebody_elses_index_is_refused_in_one_sentence(spool: Spool, tmp_path: Path) -> None:
@@ -323,3 +359,105 @@ def test_a_job_that_is_removed_while_the_report_is_written_is_passed_over(
 ) -> None:
     monkeypatch.setattr(spool, "ids", lambda *statuses: ["d-1", "gone-1", "not a name", "w-1"])
     assert write(spool, tmp_path / "site", now=jobs.NOW).written == 6
+
+
+def same_as_new(spool: Spool, report: site.Report, *changed: str) -> bool:
+    """Whether the site, told of what changed (of nothing: it looks at all), is that which is made anew."""
+    report.update(changed or None, now=jobs.NOW)
+    target = spool.root.parent / "new"
+    shutil.rmtree(target, ignore_errors=True)
+    write(spool, target, now=jobs.NOW)
+    return content(spool.root.parent / "site") == content(target)
+
+
+@pytest.mark.parametrize("told", [("d-1",), ()], ids=["told of it", "looking at all"])
+def test_a_job_whose_record_becomes_damaged_loses_its_json(spool: Spool, tmp_path: Path, told: tuple[str]) -> None:
+    report = site.Report(spool, tmp_path / "site")
+    report.update(now=jobs.NOW)
+    damage(spool, "d-1")
+    assert same_as_new(spool, report, *told)
+
+
+def test_a_published_log_that_changes_or_goes_is_shown_as_it_is(spool: Spool, tmp_path: Path) -> None:
+    spool.log("d-1").unlink()
+    log = Path(spool.read("d-1").directory) / "d-1.log"
+    for text in ("one\n", "another\n", ""):
+        report = site.Report(spool, tmp_path / "site")
+        report.update(now=jobs.NOW)
+        log.write_text(text) if text else log.unlink()
+        assert same_as_new(spool, report)
+
+
+@pytest.mark.parametrize("told", [("d-3",), ()], ids=["told of it", "looking at all"])
+def test_an_attempt_that_is_started_again_has_its_new_start_on_the_pages_of_the_others(
+    spool: Spool, tmp_path: Path, told: tuple[str]
+) -> None:
+    jobs.make(spool, "d-2", retry_of="d-1", attempt=2)
+    jobs.make(spool, "d-3", retry_of="d-2", attempt=3)
+    with spool.start("d-3") as claim:
+        claim.update(started_at="2025-11-24T11:30:00.000000Z")
+        report = site.Report(spool, tmp_path / "site")
+        report.update(now=jobs.NOW)
+        claim.update(started_at="2025-11-24T11:40:00.000000Z")
+        assert same_as_new(spool, report, *told)
+        assert "11:40" in (tmp_path / "site/jobs/d-1/index.html").read_text()
+
+
+@pytest.mark.parametrize("told", [("d-1.json",), ()], ids=["told of it", "looking at all"])
+def test_a_job_whose_id_is_that_of_another_and_json_comes_and_goes(
+    spool: Spool, tmp_path: Path, told: tuple[str]
+) -> None:
+    report = site.Report(spool, tmp_path / "site")
+    report.update(now=jobs.NOW)
+    jobs.make(spool, "d-1.json")
+    assert same_as_new(spool, report, *told)
+    spool.set_aside("d-1.json", "gone")
+    assert same_as_new(spool, report, *told)
+    assert (tmp_path / "site/jobs/d-1.json").is_file()
+
+
+@pytest.mark.parametrize("part", ["jobview", "row"])
+def test_a_job_that_nobody_thought_of_stops_no_other(
+    spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    module, name = {"jobview": (site.jobview, "page"), "row": (site, "row")}[part]
+    real = getattr(module, name)
+
+    def fails(*given: object, **more: object) -> object:
+        if "d-1" in [getattr(each, "image_id", "") for each in given]:
+            raise OverflowError("too much")
+        return real(*given, **more)
+
+    monkeypatch.setattr(module, name, fails)
+    write(spool, tmp_path / "site", now=jobs.NOW)
+    assert "OverflowError: too much" in parse(tmp_path / "site" / "jobs/d-1/index.html").text or part == "row"
+    assert "w-1" in parse(tmp_path / "site/jobs/w-1/index.html").text
+    assert broken_links(parse(tmp_path / "site/index.html"), tmp_path / "site") == []
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "closed"])
+def test_images_where_nobody_may_look_stop_no_page(
+    spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    place = tmp_path / name
+    later = "2025-11-24T11:30:00.000000Z"
+    jobs.make(spool, "x-1", directory=f"{place}/x-1", logfile_url="http://h/x.log", requested_at=later)
+    real = os.stat
+
+    def closed(path: object, *given: Any, **more: Any) -> os.stat_result:
+        if str(path).startswith(f"{place}/"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *given, **more)  # type: ignore[call-overload, no-any-return]
+
+    if name == "closed":
+        monkeypatch.setattr(os, "stat", closed)
+    write(spool, tmp_path / "site", now=jobs.NOW)
+    assert "x-1" in parse(tmp_path / "site/index.html").text
+
+
+def test_names_that_look_the_same_are_one_series_for_prometheus(spool: Spool, tmp_path: Path) -> None:
+    for image_id, name in (("x-1", "x\x01"), ("x-2", "x\\x01")):
+        jobs.finished(spool, image_id, tmp_path / "images", name=name)
+    write(spool, tmp_path / "site", now=jobs.NOW)
+    series = [line.rpartition(" ")[0] for line in (tmp_path / "site/metrics.prom").read_text().splitlines()]
+    assert len(series) == len({*series}) > 5
