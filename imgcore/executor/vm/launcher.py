@@ -65,6 +65,13 @@ class _NotStarted(Unusable):
     """A machine was made, and its kernel did not come up."""
 
 
+class _DaemonEnded(Unusable):
+    """A daemon that ends takes its machines with it."""
+
+    def __init__(self) -> None:
+        super().__init__("libvirt's daemon was ended, and the virtual machine with it", "build it again")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one tool in a machine of its own. Returns 0 when it ended, however it did, and told so."""
     writer = frames.Writer(os.dup(1))
@@ -140,9 +147,9 @@ def _run(request: argparse.Namespace, writer: frames.Writer) -> None:
                     if not console.wait(_TRIAL_SECONDS if on_trial else _HELLO_SECONDS, worker.gone):
                         if worker.gone.is_set():
                             return
-                        # A daemon that ends takes its machines with it, which is no fault of the accelerator.
-                        kind = Unusable if running.forgotten() else _NotStarted
-                        raise kind(
+                        if running.forgotten():
+                            raise _DaemonEnded
+                        raise _NotStarted(
                             f"the virtual machine did not start with {accelerator}: {console.last()}",
                             "`img doctor` says more",
                         )
@@ -165,9 +172,7 @@ def _run(request: argparse.Namespace, writer: frames.Writer) -> None:
                                     "have it write to the build's own place, or raise [limits] disk",
                                 ) from error
                             if running.forgotten():
-                                raise Unusable(
-                                    "libvirt's daemon was ended, and the virtual machine with it", "build it again"
-                                ) from error
+                                raise _DaemonEnded from error
                             raise
                         finally:
                             if request.keep and not good and not growth.passed and not worker.gone.is_set():
@@ -178,8 +183,9 @@ def _run(request: argparse.Namespace, writer: frames.Writer) -> None:
                 memory.forget()
             if not on_trial or started:
                 raise
-            # Only if the next one starts was it the accelerator's fault.
-            failure = str(error) if isinstance(error, _NotStarted) else ""
+            # Only if the next one starts was it the accelerator's fault; of what libvirt and QEMU say, only if that
+            # is of it: libvirt itself may have been away.
+            failure = str(error) if isinstance(error, _NotStarted) or "kvm" in str(error).lower() else ""
 
 
 def _serve(

@@ -132,8 +132,8 @@ class Machine:
 
     def __init__(self, uri: str, machine: domain.Machine) -> None:
         self.does = self.behaviour[machine.accelerator]
-        if self.does == "none":
-            raise Unusable("virtlogd is away")
+        if self.does in ("none", "unknown"):
+            raise Unusable("virtlogd is away" if self.does == "none" else "no support of virt type 'kvm'")
 
     def __enter__(self) -> Machine:
         return self
@@ -182,7 +182,7 @@ def begin(behaviour: Mapping[str, str], cache: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("kvm", "remembered"),
     [("starts", WORKS), ("silent", "the virtual machine did not start with kvm: it said nothing"), ("none", ""),
-     ("ends", "")],
+     ("ends", ""), ("unknown", "no support of virt type 'kvm'")],
 )  # fmt: skip
 def test_only_an_accelerator_with_which_the_kernel_did_not_come_up_is_not_tried_again(
     tried: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kvm: str, remembered: str
