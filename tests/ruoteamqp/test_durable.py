@@ -435,14 +435,20 @@ def test_a_claim_is_let_go_when_nobody_else_can_have_been_given_the_step(
         assert not [claim for claim in claims(broker) if step in claim]
 
 
-def test_a_claim_stays_where_somebody_was_given_the_step_before_and_may_have_kept_it(
-    broker: Node, engine: Engine, queue: str, tmp_path: Path
-) -> None:
+def given_to_another_before(broker: Node, engine: Engine, queue: str) -> str:
+    """A step that somebody was given whose connection has gone since."""
     with broker.connect() as connection:
         other = connection.channel()
         other.queue_declare(queue, durable=True)
         step = engine.dispatch(queue)
         until(lambda: other.basic_get(queue)[0])
+    return step
+
+
+def test_a_claim_stays_where_somebody_was_given_the_step_before_and_may_have_kept_it(
+    broker: Node, engine: Engine, queue: str, tmp_path: Path
+) -> None:
+    step = given_to_another_before(broker, engine, queue)
     with at_work(broker, queue, tmp_path / "j", once=True) as worker:
         engine.answer(step)
         until(lambda: not worker.busy)
@@ -483,11 +489,7 @@ def test_a_step_that_the_engine_applies_again_is_done_again_and_one_that_comes_t
 def test_a_step_that_the_engine_applies_again_is_done_by_another_also_where_the_first_claim_still_stands(
     broker: Node, engine: Engine, queue: str, tmp_path: Path
 ) -> None:
-    with broker.connect() as connection:
-        other = connection.channel()
-        other.queue_declare(queue, durable=True)
-        step = engine.dispatch(queue)
-        until(lambda: other.basic_get(queue)[0])
+    step = given_to_another_before(broker, engine, queue)
     with at_work(broker, queue, tmp_path / "a", once=True) as first:
         engine.answer(step)
         until(lambda: not first.busy)
