@@ -108,9 +108,6 @@ def test_completion_is_a_script_of_its_shell_and_knows_commands_and_options(home
     ],
 )
 def test_bash_completes_words_that_it_parts(home: Home, line: str, words: list[str], answers: list[str]) -> None:
-    bash = shutil.which("bash")
-    if bash is None:
-        pytest.skip("there is no bash")
     add(Spool(home.spool), "device-1", name="device", tags=("fair:2026", "fair:2027"))
     script = f"""{home.img("completion", "bash").out}
 COMP_WORDBREAKS=$' \\t\\n"\\'@><=;|&(:'; COMP_LINE=$1; COMP_POINT=${{#1}}; shift
@@ -119,7 +116,11 @@ _img_completion {IMG}
 printf '%s\n' "${{COMPREPLY[@]}}"
 """
     done = subprocess.run(
-        [bash, "-c", script, "bash", line, *words], env=home.environment(), capture_output=True, text=True, check=True
+        ["bash", "-c", script, "bash", line, *words],
+        env=home.environment(),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert (done.stdout.split(), done.stderr) == (answers, "")
 
